@@ -1,0 +1,43 @@
+// Filters of the ledger page: source, verdict and words. Without a script all rows show.
+document.addEventListener("DOMContentLoaded", () => {
+  const place = document.querySelector(".ledger-filters");
+  if (!place) return;
+  const sources = [...document.querySelectorAll("section.ledger-source")];
+  const rows = [...document.querySelectorAll(".ledger-source .ledger > li")];
+  const options = (pairs) => pairs.map(([value, text]) => `<option value="${value}">${text}</option>`).join("");
+  const titles = sources.map((s) => [s.id, s.querySelector("h2, h3").firstChild.textContent]);
+  const verdicts = new Map(rows.map((row) => [
+    [...row.classList].find((c) => c.startsWith("verdict-")),
+    row.querySelector(".claim a").textContent,
+  ]));
+  place.innerHTML = `
+    <label>Source <select>${options([["", "all"], ...titles])}</select></label>
+    <label>Verdict <select>${options([["", "all"], ...verdicts])}</select></label>
+    <label>Words <input type="search"></label>
+    <output aria-live="polite"></output>`;
+  const [source, verdict, words] = place.querySelectorAll("select, input");
+  const filter = () => {
+    const wanted = words.value.toLowerCase();
+    let shown = 0;
+    for (const row of rows) {
+      row.hidden = !(
+        (!source.value || row.classList.contains(source.value)) &&
+        (!verdict.value || row.classList.contains(verdict.value)) &&
+        row.textContent.toLowerCase().includes(wanted)
+      );
+      shown += !row.hidden;
+    }
+    for (const s of sources) s.hidden = !s.querySelector(".ledger > li:not([hidden])");
+    place.querySelector("output").value = `${shown} of ${rows.length} claims`;
+  };
+  const reveal = () => {
+    const row = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!row?.hidden) return;
+    source.value = verdict.value = words.value = "";
+    filter();
+    row.scrollIntoView();
+  };
+  place.addEventListener("input", filter);
+  addEventListener("hashchange", reveal);
+  filter();
+});

@@ -1,0 +1,143 @@
+"""The NTK on the circle before and after training, at the published scale (JGH §6.1 and Figure 1).
+
+Depth 4, ReLU, β = 0.1; 200 steps of full-batch gradient descent at learning rate 1 on f*(x) = x_1 x_2 with N(0, 1)
+inputs; Θ(x_0, x) for x_0 = (1, 0). Besides the two published widths, a ladder of widths for the rates, and other
+numbers of inputs, which the paper does not state. Every finished run is kept in .state/, so that a stopped experiment
+goes on where it was.
+
+    make experiments
+"""
+
+import json
+import time
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+import ntklib as nk
+
+ROOT = Path(__file__).parents[1]
+STATE = ROOT / ".state" / "ntk_convergence"
+RESULT = ROOT / "book" / "data" / "results" / "ntk_convergence.json"
+
+DEPTH, BETA = 4, 0.1
+STEPS, LEARNING_RATE, STEPS_PER_UPDATE = 200, 1.0, 20
+WIDTHS = (125, 250, 500, 1000, 2000, 10_000)
+INITIALISATIONS = {width: 40 for width in WIDTHS} | {10_000: 10}
+INPUTS, OTHER_INPUTS = 100, (25, 400)
+OTHER_WIDTHS, OTHER_INITIALISATIONS = (500, 2000), 20
+PUBLISHED_WIDTHS, PUBLISHED_INITIALISATIONS = (500, 10_000), 10
+ANGLES = np.linspace(-np.pi, np.pi, 97)
+COARSE = slice(None, None, 8)
+
+NETWORK = nk.MLP(DEPTH, nk.relu, BETA)
+
+
+class Run(NamedTuple):
+    """One network to train: its width, the number of inputs, the number of its initialisation."""
+
+    width: int
+    inputs: int
+    initialisation: int
+
+    @property
+    def path(self) -> Path:
+        return STATE / f"width-{self.width}-inputs-{self.inputs}-initialisation-{self.initialisation}.json"
+
+    @property
+    def seed(self) -> int:
+        return 1000 * WIDTHS.index(self.width) + self.initialisation
+
+
+def runs() -> list[Run]:
+    main = [Run(width, INPUTS, i) for width in WIDTHS for i in range(INITIALISATIONS[width])]
+    other = [Run(w, n, i) for w in OTHER_WIDTHS for n in OTHER_INPUTS for i in range(OTHER_INITIALISATIONS)]
+    return main + other
+
+
+def outputs(params: nk.Params, x: jax.Array) -> jax.Array:
+    return nk.apply(NETWORK, params, x)
+
+
+def kernel(params: nk.Params) -> list[float]:
+    x_0 = jnp.array([[1.0, 0.0]])
+    return nk.empirical_ntk(NETWORK, params, x_0, nk.circle(jnp.asarray(ANGLES, jnp.float32)))[0].tolist()
+
+
+def train(run: Run, bar: tqdm) -> None:
+    """Train one network and keep its kernels before and after."""
+    started = time.perf_counter()
+    x = jax.random.normal(jax.random.key(run.inputs), (run.inputs, 2))
+    y = x[:, :1] * x[:, 1:]
+    params = nk.init(NETWORK, jax.random.key(run.seed), (2, *(run.width,) * (DEPTH - 1), 1))
+    before, costs = kernel(params), []
+    for _ in range(STEPS // STEPS_PER_UPDATE):
+        params, new = nk.train(outputs, params, x, y, steps=STEPS_PER_UPDATE, learning_rate=LEARNING_RATE)
+        costs += new.tolist()
+        bar.update(run.width**2 * STEPS_PER_UPDATE / STEPS)
+    record = {
+        "before": before,
+        "after": kernel(params),
+        "costs": [costs[0], costs[-1]],
+        "seconds": time.perf_counter() - started,
+    }
+    partial = run.path.with_suffix(".partial")
+    partial.write_text(json.dumps(record))
+    partial.replace(run.path)
+
+
+def gather(records: dict[Run, dict]) -> None:
+    """Write the result file from the records of all runs."""
+
+    def stack(key: str, width: int, inputs: int, count: int) -> np.ndarray:
+        return np.array([records[Run(width, inputs, i)][key] for i in range(count)])
+
+    arrays = {"angles": ANGLES, "coarse_angles": ANGLES[COARSE]}
+    for key in ("before", "after"):
+        for width in PUBLISHED_WIDTHS:
+            arrays[f"{key}_{width}"] = stack(key, width, INPUTS, PUBLISHED_INITIALISATIONS)
+        for width in WIDTHS:
+            arrays[f"{key}_coarse_{width}"] = stack(key, width, INPUTS, INITIALISATIONS[width])[:, COARSE]
+        for width in OTHER_WIDTHS:
+            for inputs in OTHER_INPUTS:
+                at_x_0 = stack(key, width, inputs, OTHER_INITIALISATIONS)[:, len(ANGLES) // 2]
+                arrays[f"{key}_x0_{width}_inputs_{inputs}"] = at_x_0
+    for width in WIDTHS:
+        arrays[f"costs_{width}"] = stack("costs", width, INPUTS, INITIALISATIONS[width])
+    parameters = {
+        "depth": DEPTH,
+        "activation": NETWORK.activation.name,
+        "beta": BETA,
+        "target": "x_1 x_2",
+        "inputs": INPUTS,
+        "other_inputs": OTHER_INPUTS,
+        "steps": STEPS,
+        "learning_rate": LEARNING_RATE,
+        "widths": WIDTHS,
+        "initialisations": [INITIALISATIONS[width] for width in WIDTHS],
+        "precision": "float32",
+        "seeds": "1000 × position of the width + number of the initialisation; inputs: their number",
+    }
+    seconds = sum(record["seconds"] for record in records.values())
+    nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
+
+
+def main() -> None:
+    STATE.mkdir(parents=True, exist_ok=True)
+    missing = [run for run in runs() if not run.path.exists()]
+    with tqdm(total=sum(run.width**2 for run in runs()), unit_scale=True, unit="weights", smoothing=0.05) as bar:
+        bar.update(sum(run.width**2 for run in runs() if run not in missing))
+        for run in missing:
+            bar.set_description(f"width {run.width}, {run.inputs} inputs, initialisation {run.initialisation}")
+            train(run, bar)
+    gather({run: json.loads(run.path.read_text()) for run in runs()})
+    print(f"Wrote {RESULT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The book's pictures: one style, functions of an axis and arrays, and a figure with sliders that needs no server."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from itertools import product
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ntklib import _checks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+_HERE = Path(__file__).parent
+
+
+def use_book_style() -> None:
+    """Draw in the book's style: figures as SVG, the same bytes at every run."""
+    import matplotlib.pyplot as plt
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    plt.style.use(_HERE / "book.mplstyle")
+    set_matplotlib_formats("svg", metadata={"Date": None, "Creator": None})
+
+
+def kernel_on_circle(ax: "Axes", angles: Any, kernels: Any, **line: Any) -> "list[Line2D]":
+    r"""Kernels $K(x_0, x)$ against the angle $\gamma$ of $x$, one line per kernel.
+
+    Args:
+        ax: The axis to draw on.
+        angles: $\gamma$ in radians, (A,).
+        kernels: One kernel, (A,), or several, (K, A).
+        **line: Colours and styles for matplotlib's `plot`; a label is given to the first line only.
+
+    Returns:
+        The lines.
+
+    Raises:
+        ValueError: If kernels have not one value per angle.
+    """
+    angles, kernels = np.asarray(angles), np.atleast_2d(np.asarray(kernels))
+    if angles.ndim != 1 or kernels.shape[-1] != len(angles):
+        raise ValueError(
+            f"kernels must have one value per angle in the last axis: got shapes {kernels.shape} and {angles.shape}. "
+            "Write kernels of shape (A,) or (K, A) for angles of shape (A,)."
+        )
+    label = line.pop("label", None)
+    lines = ax.plot(angles, kernels.T, **line)
+    lines[0].set_label(label)
+    ax.set_xlabel(r"angle $\gamma$")
+    ax.set_xticks(np.pi * np.arange(-1, 1.5, 0.5), ["−π", "−π/2", "0", "π/2", "π"])
+    return lines
+
+
+class Explorer:
+    """A figure with sliders over precomputed curves; HTML and script alone, and a still picture elsewhere."""
+
+    def __init__(self, html: str, svg: str, description: str) -> None:
+        self.html, self.svg, self.description = html, svg, description
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": self.html, "image/svg+xml": self.svg, "text/plain": self.description}
+
+
+def explorer(
+    name: str,
+    x: Any,
+    curves: Any,
+    *,
+    sliders: Mapping[str, Sequence[str]],
+    start: Sequence[int],
+    readings: Sequence[str],
+    x_ticks: Mapping[str, float],
+    x_label: str,
+    y_label: str,
+    alt: str,
+) -> Explorer:
+    """A curve that follows one or more sliders, without a kernel, a library or an outside file.
+
+    Args:
+        name: Of the figure, in letters and hyphens, once a page.
+        x: Where the curves are given, (A,).
+        curves: One curve for each choice of the sliders, (values of the first, values of the second, …, A).
+        sliders: Label and printed values of each slider.
+        start: Position of each slider at first.
+        readings: A sentence for each choice, in the order of the curves.
+        x_ticks: Labels and places of the ticks on the x axis.
+        x_label: Label of the x axis.
+        y_label: Label of the y axis.
+        alt: What the figure shows, for those who do not see it.
+
+    Returns:
+        An object that a notebook shows.
+
+    Raises:
+        ValueError: If the curves do not fit the sliders.
+    """
+    x, curves = np.asarray(x), np.asarray(curves)
+    choices = tuple(len(values) for values in sliders.values())
+    if curves.shape != (*choices, len(x)) or len(readings) != np.prod(choices) or len(start) != len(choices):
+        raise ValueError(
+            f"curves must have one axis per slider and one for x, {(*choices, len(x))}: got {curves.shape}, "
+            f"{len(readings)} readings and {len(start)} starts. Write one curve and one reading for each choice."
+        )
+    _checks.finite(curves, "curves")
+    frame = _Frame(x, curves)
+    paths = [frame.path(x, curves[i]) for i in product(*map(range, choices))]
+    first = int(np.ravel_multi_index(tuple(start), choices))
+    svg = frame.svg(paths[first], x_ticks, x_label, y_label, alt)
+    inputs = "\n".join(
+        f'<label><span>{escape(label)}</span><input type="range" min="0" max="{len(values) - 1}" step="1" '
+        f'value="{position}"><output></output></label>'
+        for (label, values), position in zip(sliders.items(), start, strict=True)
+    )
+    data = {"values": [list(values) for values in sliders.values()], "curves": paths, "readings": list(readings)}
+    html = Template((_HERE / "explorer.html").read_text(encoding="utf-8")).substitute(
+        id=f"explorer-{name}",
+        svg=svg,
+        sliders=inputs,
+        reading=escape(readings[first]),
+        data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
+    )
+    return Explorer(html, svg, alt)
+
+
+class _Frame:
+    """The picture's coordinates: 640 by 340 units, with room for the labels."""
+
+    left, right, top, bottom = 60, 620, 30, 290
+
+    def __init__(self, x: np.ndarray, curves: np.ndarray) -> None:
+        self.x_range = float(x.min()), float(x.max())
+        self.y_ticks = _round_ticks(min(0.0, float(curves.min())), float(curves.max()))
+        self.y_range = self.y_ticks[0], max(self.y_ticks[-1], float(curves.max()))
+
+    def across(self, x: float) -> str:
+        low, high = self.x_range
+        return f"{self.left + (self.right - self.left) * (x - low) / (high - low):.1f}"
+
+    def up(self, y: float) -> str:
+        low, high = self.y_range
+        return f"{self.bottom - (self.bottom - self.top) * (y - low) / (high - low):.1f}"
+
+    def path(self, x: np.ndarray, y: np.ndarray) -> str:
+        return "M" + "L".join(f"{self.across(a)},{self.up(b)}" for a, b in zip(x, y, strict=True))
+
+    def svg(self, path: str, x_ticks: Mapping[str, float], x_label: str, y_label: str, alt: str) -> str:
+        rows = [
+            f'<path class="tick" stroke="gray" d="M{self.left},{self.up(y)}H{self.right}"/>'
+            f'<text x="{self.left - 8}" y="{self.up(y)}" dy=".35em" text-anchor="end">{y:g}</text>'
+            for y in self.y_ticks
+        ]
+        columns = [
+            f'<text x="{self.across(x)}" y="{self.bottom + 20}" text-anchor="middle">{escape(label)}</text>'
+            for label, x in x_ticks.items()
+        ]
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 340" role="img" aria-label="{escape(alt)}">'
+            f'<path class="frame" stroke="gray" fill="none" d="M{self.left},{self.top}V{self.bottom}H{self.right}"/>'
+            f"{''.join(rows)}{''.join(columns)}"
+            f'<text x="{self.left}" y="18">{escape(y_label)}</text>'
+            f'<text x="{(self.left + self.right) / 2}" y="{self.bottom + 44}" text-anchor="middle">{escape(x_label)}</text>'
+            f'<path class="curve" stroke="#0072b2" stroke-width="3" fill="none" d="{path}"/></svg>'
+        )
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    step = 10.0 ** np.floor(np.log10(high - low))
+    step *= next(f for f in (0.1, 0.2, 0.25, 0.5, 1) if (high - low) / (f * step) <= 6)
+    return [round(k * step, 10) for k in range(int(np.floor(low / step)), int(np.floor(high / step + 1e-9)) + 1)]
