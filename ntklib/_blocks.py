@@ -21,7 +21,9 @@ def gram(tile: Tile, rows: PyTree, columns: PyTree | None, block_size: int | Non
         pairs = np.stack(np.triu_indices(n_blocks), axis=1)
     else:
         columns, m_blocks = _padded(columns, m, size)
-        pairs = np.stack(np.indices((n_blocks, m_blocks)), axis=-1).reshape(-1, 2)
+        pairs = np.indices((n_blocks, m_blocks)).reshape(2, -1).T
+
+    below = jnp.tri(size, k=-1, dtype=bool)
 
     def block(points: PyTree, index: Array) -> PyTree:
         return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, index * size, size), points)
@@ -31,7 +33,7 @@ def gram(tile: Tile, rows: PyTree, columns: PyTree | None, block_size: int | Non
         same = i == j if columns is None else jnp.zeros((), bool)
         value = tile(block(rows, i), block(rows if columns is None else columns, j), same)
         # Without the barrier the compiler computes the tile again for the second write.
-        value = jax.lax.optimization_barrier(jnp.where(same, (value + value.T) / 2, value))
+        value = jax.lax.optimization_barrier(jnp.where(same & below, value.T, value))
         matrix = jax.lax.dynamic_update_slice(matrix, value, (i * size, j * size))
         if columns is None:
             matrix = jax.lax.dynamic_update_slice(matrix, value.T, (j * size, i * size))

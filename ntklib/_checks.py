@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy as np
 from jaxtyping import Array
 
 
@@ -29,7 +28,8 @@ def non_negative(value: Any, name: str) -> None:
     """A finite number from 0 on, or an array of them."""
     number = isinstance(value, Real | np.ndarray | Array) and not isinstance(value, bool)
     if is_concrete(value) and not (number and bool(np.all(np.isfinite(value) & (np.asarray(value) >= 0)))):
-        got = f"an array of shape {value.shape}" if getattr(value, "shape", ()) else repr(value)
+        shape = getattr(value, "shape", None)
+        got = f"an array of shape {shape}" if shape else repr(value.item() if shape == () else value)
         raise ValueError(f"{name} must be a finite number from 0 on: got {got}. Write, for example, {name}=0.1.")
 
 
@@ -120,6 +120,16 @@ def params(value: Any, depth: int, x: Array) -> None:
             "Write widths whose first number is the dimension of the points."
         )
     same_dtype(x, value[0][0], "x", "params")
+
+
+def outputs(value: Any, x: Array) -> Any:
+    """What a function returns at the points x: one row per point and one column per output."""
+    if value.ndim != 2 or value.shape[0] != x.shape[0]:
+        raise ValueError(
+            f"f must return shape (N, n_L) with N = {x.shape[0]}: got {value.shape}. "
+            "Write one row per point, also for a single output."
+        )
+    return value
 
 
 def targets(value: Any, outputs: Array, name: str = "y") -> Array:

@@ -124,7 +124,7 @@ def _angle_polynomials(precision: float) -> tuple[tuple[float, ...], tuple[float
     degree = math.ceil(math.log(1 / precision, 3 + math.sqrt(8)))  # the singularity at s = 2 sets the rate 3 + √8
 
     def shortened(series: np.ndarray) -> tuple[float, ...]:
-        fit = Chebyshev.interpolate(Polynomial(series), degree, domain=[0, 1])
+        fit = Polynomial(series).convert(kind=Chebyshev, domain=[0, 1]).truncate(degree + 1)
         return tuple(float(a) for a in fit.convert(kind=Polynomial, domain=[0, 1]).coef)
 
     return shortened(angle), shortened(angle / (k + 1.5))
@@ -170,11 +170,17 @@ def relu_correlation_step(s: Float[Array, "*s"]) -> tuple[Float[Array, "*s"], Fl
 
 
 def _relu_gap(q: Array, c: Array, r: Array) -> tuple[Array, Array]:
+    """√(qr) and 1 − ρ; for a point with itself or its antipode exactly, whatever the roots round to."""
     scale = finite_root(q) * finite_root(r)
     s = 1 - jnp.where(scale > 0, c / jnp.where(scale > 0, scale, 1), 0)
-    same = (c == q) & (c == r)  # a point with itself: ρ is 1 whatever the roots round to
-    exact = jnp.where(same, 0, jnp.clip(s, 0, 2))
-    return scale, s + jax.lax.stop_gradient(exact - s)  # mending the value leaves its derivative
+    same, opposite = (c == q) & (c == r), (c == -q) & (c == -r)
+    exact_s = jnp.where(same, 0, jnp.where(opposite, 2, jnp.clip(s, 0, 2)))
+    return _mended(scale, jnp.where(same | opposite, q, scale)), _mended(s, exact_s)
+
+
+def _mended(value: Array, exact: Array) -> Array:
+    """The number `exact` with the derivatives of `value`."""
+    return value + jax.lax.stop_gradient(exact - value)
 
 
 def _relu_dual(q: Array, c: Array, r: Array) -> Array:

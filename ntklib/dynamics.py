@@ -55,13 +55,15 @@ def square_cost(f: Float[Array, "N nL"], y: Float[Array, "N nL"]) -> Float[Array
         A number.
 
     Raises:
-        ValueError: If the shapes differ; nothing is broadcast.
+        ValueError: If f is not (N, n_L), the shapes differ (nothing is broadcast) or values are not finite.
+        TypeError: If dtypes differ.
 
     Source: Guide IV.2.1 · JGH §5.
 
     >>> float(square_cost(jnp.array([[1.0], [3.0]]), jnp.zeros((2, 1))))
     2.5
     """
+    f = _checks.rows(f, "f", "n_L")
     y = _checks.targets(y, f)
     return ((f - y) ** 2).sum() / (2 * f.shape[0])
 
@@ -96,6 +98,7 @@ def train(
     Raises:
         ValueError: If shapes do not fit, steps is no integer from 1 on, learning_rate is negative,
             or the parameters diverge.
+        TypeError: If dtypes differ.
 
     Source: Guide II.1.1 · JGH §4 and §6.
 
@@ -106,7 +109,7 @@ def train(
     x = _checks.rows(x, "x")
     _checks.count(steps, "steps")
     _checks.non_negative(learning_rate, "learning_rate")
-    y = _checks.targets(y, jax.eval_shape(f, params, x))
+    y = _checks.targets(y, _checks.outputs(jax.eval_shape(f, params, x), x))
     end, records = _train(f, params, x, y, learning_rate, steps, cost, observe)
     for leaf in jax.tree.leaves(end):
         if _checks.is_concrete(leaf) and not bool(jnp.isfinite(leaf).all()):

@@ -1,7 +1,8 @@
 r"""Finite width: the tangent kernel $\Theta^{(L)}(\theta)$ of a network, and of any parametrised function.
 
 The derivatives are rank one,
-$\partial f_k / \partial W^{(\ell)} = \delta_k^{(\ell+1)} \alpha^{(\ell)T} / \sqrt{n_\ell}$ and $\partial f_k / \partial b^{(\ell)} = \beta \delta_k^{(\ell+1)}$ with
+$\partial f_k / \partial W^{(\ell)} = \delta_k^{(\ell+1)} \alpha^{(\ell)T} / \sqrt{n_\ell}$
+and $\partial f_k / \partial b^{(\ell)} = \beta \delta_k^{(\ell+1)}$ with
 $\delta_k^{(\ell)} = \partial f_k / \partial \tilde\alpha^{(\ell)}$, so that
 
 $\Theta_{kk'}(x, x') = \sum_\ell \delta_k^{(\ell+1)}(x)^T \delta_{k'}^{(\ell+1)}(x') \,
@@ -98,8 +99,8 @@ def jacobian_ntk(
         y: M points; without them the points of x.
 
     Returns:
-        An array (N, M, n_L, n_L). Memory grows with (N + M) n_L P: for networks of this library use
-        `empirical_ntk_full`, which gives the same.
+        An array (N, M, n_L, n_L). Memory grows with (N + M) n_L P; for networks of this library
+        `empirical_ntk_full` gives the same without.
 
     Raises:
         ValueError: If x or y is not two-dimensional, not finite, or f does not return (N, n_L).
@@ -112,12 +113,7 @@ def jacobian_ntk(
     x, y = _checks.pair(x, y)
 
     def jacobian(points: Array) -> Array:
-        outputs = jax.eval_shape(f, params, points)
-        if outputs.ndim != 2 or outputs.shape[0] != points.shape[0]:
-            raise ValueError(
-                f"f must return shape (N, n_L) with N = {points.shape[0]}: got {outputs.shape}. "
-                "Write one row per point, also for a single output."
-            )
+        outputs = _checks.outputs(jax.eval_shape(f, params, points), points)
         leaves = jax.tree.leaves(jax.jacrev(f)(params, points))
         return jnp.concatenate([leaf.reshape(*outputs.shape, -1) for leaf in leaves], axis=-1)
 
@@ -152,18 +148,20 @@ def linearize(f: Callable[[PyTree, Array], Array], params: PyTree) -> Callable[[
 
 @jax.jit
 def _empirical_ntk(mlp: MLP, params: Params, x: Array, y: Array | None) -> Array:
-    return sum(
+    terms = (
         jnp.einsum("kni,kmi->nm", delta_x, delta_y) / delta_x.shape[0] * features
         for delta_x, delta_y, features in _layers(mlp, params, x, y)
     )
+    return sum(terms, start=jnp.zeros((), x.dtype))
 
 
 @jax.jit
 def _empirical_ntk_full(mlp: MLP, params: Params, x: Array, y: Array | None) -> Array:
-    return sum(
+    terms = (
         jnp.einsum("kni,lmi->nmkl", delta_x, delta_y) * features[:, :, None, None]
         for delta_x, delta_y, features in _layers(mlp, params, x, y)
     )
+    return sum(terms, start=jnp.zeros((), x.dtype))
 
 
 def _layers(mlp: MLP, params: Params, x: Array, y: Array | None) -> list[tuple[Array, Array, Array]]:

@@ -26,7 +26,7 @@ from ntklib.mlp import MLP
 
 
 class Kernels(NamedTuple):
-    r"""$\Sigma^{(l)}$, $\dot\Sigma$ and $\Theta^{(l)}$ of all layers; `sigma_dot[l-1]` is taken under $\Sigma^{(l)}$."""
+    r"""$\Sigma^{(l)}$, $\dot\Sigma$, $\Theta^{(l)}$ of all layers; `sigma_dot[l-1]` is taken under $\Sigma^{(l)}$."""
 
     sigma: Float[Array, "L N M"]
     sigma_dot: Float[Array, "L-1 N M"]

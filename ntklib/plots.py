@@ -61,6 +61,7 @@ class Explorer:
     """A figure with sliders over precomputed curves; HTML and script alone, and a still picture elsewhere."""
 
     def __init__(self, html: str, svg: str, description: str) -> None:
+        """Keep the figure as HTML, as a still picture and as a sentence."""
         self.html, self.svg, self.description = html, svg, description
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -159,12 +160,13 @@ class _Frame:
             f'<text x="{self.across(x)}" y="{self.bottom + 20}" text-anchor="middle">{escape(label)}</text>'
             for label, x in x_ticks.items()
         ]
+        middle = (self.left + self.right) / 2
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 340" role="img" aria-label="{escape(alt)}">'
             f'<path class="frame" stroke="gray" fill="none" d="M{self.left},{self.top}V{self.bottom}H{self.right}"/>'
             f"{''.join(rows)}{''.join(columns)}"
             f'<text x="{self.left}" y="18">{escape(y_label)}</text>'
-            f'<text x="{(self.left + self.right) / 2}" y="{self.bottom + 44}" text-anchor="middle">{escape(x_label)}</text>'
+            f'<text x="{middle}" y="{self.bottom + 44}" text-anchor="middle">{escape(x_label)}</text>'
             f'<path class="curve" stroke="#0072b2" stroke-width="3" fill="none" d="{path}"/></svg>'
         )
 

@@ -23,8 +23,9 @@ METADATA = {
 COLAB = """\
 # On Colab, fetch the book and its library; elsewhere this does nothing.
 import sys
+
 if "google.colab" in sys.modules:
-    !git clone --quiet --depth 1 {url} /content/book
+    !git clone -q --depth 1 {url} /content/book
     %cd /content/book/{folder}
     %pip install --quiet /content/book"""
 
@@ -56,10 +57,14 @@ def execute(path: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}}, record_timing=False
-    )
-    client.execute()
+    NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": path.parent}},
+        record_timing=False,
+        coalesce_streams=True,
+    ).execute()
     notebook.metadata = METADATA
     nbformat.validate(notebook)
     nbformat.write(notebook, path)

@@ -17,10 +17,10 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 LEDGER_PAGE = "book/end/ledger"
 CLAIMS = Path(__file__).parents[1] / "claims.yml"
 VERDICTS = {
-    "holds": "holds",
-    "conditional": "holds under a condition",
-    "corrected": "wrong as printed, corrected",
-    "open": "open",
+    "holds": "hold",
+    "conditional": "hold under a condition",
+    "corrected": "are corrected",
+    "open": "are open",
 }
 KINDS = {
     "symbolic": "proved by computer algebra",
@@ -58,10 +58,10 @@ class LedgerDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         found: list[nodes.Node] = [nodes.container(classes=["ledger-filters"])]
-        for key, title in self.env.ledger["sources"].items():
+        for key, source in self.env.ledger["sources"].items():
             claims = [claim for claim in self.env.ledger["claims"].values() if claim["source"] == key]
             section = nodes.section(ids=[f"source-{key}"], classes=["ledger-source"])
-            section += nodes.title("", "", *self.parse_inline(title)[0])
+            section += nodes.title("", "", *self.parse_inline(source["title"])[0])
             section += rows(self, claims, anchors=True)
             found.append(section)
         return found
@@ -74,15 +74,27 @@ class TotalsDirective(SphinxDirective):
         claims = self.env.ledger["claims"].values()
         counts = Counter(claim["verdict"] for claim in claims)
         verdicts = ", ".join(f"**{counts[v]}** {name}" for v, name in VERDICTS.items() if counts[v])
-        return [nodes.paragraph("", "", *self.parse_inline(f"**{len(claims)}** claims so far: {verdicts}.")[0])]
+        return [
+            nodes.paragraph(
+                "",
+                "",
+                *self.parse_inline(f"**{len(claims)}** claims so far: {verdicts}.")[0],
+            )
+        ]
 
 
 def badge(claim: dict[str, str]) -> nodes.inline:
     """The verdict and the id of a claim, as two links."""
     shown = nodes.inline(classes=["claim", f"verdict-{claim['verdict']}"])
-    shown += Link("", VERDICTS[claim["verdict"]], page=claim["chapter"], anchor=f"check-{claim['id']}")
+    shown += Link("", claim["verdict"], page=claim["chapter"], anchor=f"check-{claim['id']}")
     shown += nodes.Text(" ")
-    shown += Link("", claim["id"], page=LEDGER_PAGE, anchor=f"claim-{claim['id']}", classes=["claim-id"])
+    shown += Link(
+        "",
+        claim["id"],
+        page=LEDGER_PAGE,
+        anchor=f"claim-{claim['id']}",
+        classes=["claim-id"],
+    )
     return shown
 
 
@@ -94,13 +106,19 @@ def rows(directive: SphinxDirective, claims: list[dict[str, str]], anchors: bool
         if anchors:
             item["ids"].append(f"claim-{claim['id']}")
         head = nodes.paragraph(classes=["ledger-head"])
-        head += nodes.strong("", claim["where"])
+        source = "" if anchors else directive.env.ledger["sources"][claim["source"]]["short"] + ", "
+        head += nodes.strong("", source + claim["where"])
         head += badge(claim)
         head += nodes.inline("", KINDS[claim["kind"]], classes=["ledger-kind"])
         item += head
         item += nodes.paragraph("", "", *directive.parse_inline(claim["statement"])[0])
         if claim.get("note"):
-            item += nodes.paragraph("", "", *directive.parse_inline(claim["note"])[0], classes=["ledger-note"])
+            item += nodes.paragraph(
+                "",
+                "",
+                *directive.parse_inline(claim["note"])[0],
+                classes=["ledger-note"],
+            )
         items += item
     return items
 
@@ -108,7 +126,10 @@ def rows(directive: SphinxDirective, claims: list[dict[str, str]], anchors: bool
 def read_claims(app: Sphinx) -> None:
     """Load the ledger, and rebuild every page when it changed."""
     content = yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
-    ledger = {"sources": content["sources"], "claims": {claim["id"]: claim for claim in content["claims"]}}
+    ledger = {
+        "sources": content["sources"],
+        "claims": {claim["id"]: claim for claim in content["claims"]},
+    }
     app.env.ledger_changed = getattr(app.env, "ledger", None) != ledger
     app.env.ledger = ledger
 
@@ -144,7 +165,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("claims", ClaimsDirective)
     app.add_directive("ledger", LedgerDirective)
     app.add_directive("ledger-totals", TotalsDirective)
-    app.add_js_file("ledger.js")
+    app.add_js_file("book.js")
     app.connect("builder-inited", read_claims)
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-read", mark_cells)

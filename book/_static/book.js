@@ -1,3 +1,19 @@
+// What is wider than its place scrolls there: the keyboard can reach it, also in a solution that was folded.
+const scrolls = new ResizeObserver((entries) => {
+  for (const { target } of entries)
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+});
+addEventListener("load", async () => {
+  await window.MathJax?.startup.promise;
+  for (const box of document.querySelectorAll("span.math, div.math mjx-container, pre")) scrolls.observe(box);
+});
+
+// The parameters of a long signature are lines, not definitions.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const lines of document.querySelectorAll("dt.sig dl")) lines.role = "none";
+});
+
 // Filters of the ledger page: source, verdict and words. Without a script all rows show.
 document.addEventListener("DOMContentLoaded", () => {
   const place = document.querySelector(".ledger-filters");
