@@ -1,8 +1,8 @@
 """The NTK on the circle before and after training, at the published scale (JGH §6.1 and Figure 1).
 
 Depth 4, ReLU, β = 0.1; 200 steps of full-batch gradient descent at learning rate 1 on f*(x) = x_1 x_2 with N(0, 1)
-inputs; Θ(x_0, x) for x_0 = (1, 0). Besides the two published widths, a ladder of widths for the rates, and other
-numbers of inputs, which the paper does not state. Every finished run is kept in .state/, so that a stopped experiment
+inputs; Θ(x_0, x) for x_0 = (1, 0). Besides the two published widths, a ladder of widths for the rates, other numbers
+of inputs, which the paper does not state, and inputs on the circle, which it also mentions. Every finished run is kept in .state/, so that a stopped experiment
 goes on where it was.
 
     make experiments
@@ -31,6 +31,7 @@ WIDTHS = (125, 250, 500, 1000, 2000, 10_000)
 INITIALISATIONS = {width: 40 for width in WIDTHS} | {10_000: 10}
 INPUTS, OTHER_INPUTS = 100, (25, 400)
 OTHER_WIDTHS, OTHER_INITIALISATIONS = (500, 2000), 20
+CIRCLE_WIDTH = 500
 PUBLISHED_WIDTHS, PUBLISHED_INITIALISATIONS = (500, 10_000), 10
 ANGLES = np.linspace(-np.pi, np.pi, 97)
 COARSE = slice(None, None, 8)
@@ -39,15 +40,17 @@ NETWORK = nk.MLP(DEPTH, nk.relu, BETA)
 
 
 class Run(NamedTuple):
-    """One network to train: its width, the number of inputs, the number of its initialisation."""
+    """One network to train: its width, the number and kind of its inputs, the number of its initialisation."""
 
     width: int
     inputs: int
     initialisation: int
+    on_circle: bool = False
 
     @property
     def path(self) -> Path:
-        return STATE / f"width-{self.width}-inputs-{self.inputs}-initialisation-{self.initialisation}.json"
+        kind = "circle-" if self.on_circle else ""
+        return STATE / f"width-{self.width}-inputs-{self.inputs}-{kind}initialisation-{self.initialisation}.json"
 
     @property
     def seed(self) -> int:
@@ -57,7 +60,15 @@ class Run(NamedTuple):
 def runs() -> list[Run]:
     main = [Run(width, INPUTS, i) for width in WIDTHS for i in range(INITIALISATIONS[width])]
     other = [Run(w, n, i) for w in OTHER_WIDTHS for n in OTHER_INPUTS for i in range(OTHER_INITIALISATIONS)]
-    return main + other
+    circle = [Run(CIRCLE_WIDTH, INPUTS, i, on_circle=True) for i in range(OTHER_INITIALISATIONS)]
+    return main + other + circle
+
+
+def inputs(run: Run) -> jax.Array:
+    key = jax.random.key(run.inputs)
+    if run.on_circle:
+        return nk.circle(2 * jnp.pi * jax.random.uniform(key, (run.inputs,)))
+    return jax.random.normal(key, (run.inputs, 2))
 
 
 def outputs(params: nk.Params, x: jax.Array) -> jax.Array:
@@ -72,7 +83,7 @@ def kernel(params: nk.Params) -> list[float]:
 def train(run: Run, bar: tqdm) -> None:
     """Train one network and keep its kernels before and after."""
     started = time.perf_counter()
-    x = jax.random.normal(jax.random.key(run.inputs), (run.inputs, 2))
+    x = inputs(run)
     y = x[:, :1] * x[:, 1:]
     params = nk.init(NETWORK, jax.random.key(run.seed), (2, *(run.width,) * (DEPTH - 1), 1))
     before, costs = kernel(params), []
@@ -94,8 +105,8 @@ def train(run: Run, bar: tqdm) -> None:
 def gather(records: dict[Run, dict]) -> None:
     """Write the result file from the records of all runs."""
 
-    def stack(key: str, width: int, inputs: int, count: int) -> np.ndarray:
-        return np.array([records[Run(width, inputs, i)][key] for i in range(count)])
+    def stack(key: str, width: int, inputs: int, count: int, on_circle: bool = False) -> np.ndarray:
+        return np.array([records[Run(width, inputs, i, on_circle)][key] for i in range(count)])
 
     arrays = {"angles": ANGLES, "coarse_angles": ANGLES[COARSE]}
     for key in ("before", "after"):
@@ -107,6 +118,8 @@ def gather(records: dict[Run, dict]) -> None:
             for inputs in OTHER_INPUTS:
                 at_x_0 = stack(key, width, inputs, OTHER_INITIALISATIONS)[:, len(ANGLES) // 2]
                 arrays[f"{key}_x0_{width}_inputs_{inputs}"] = at_x_0
+        on_circle = stack(key, CIRCLE_WIDTH, INPUTS, OTHER_INITIALISATIONS, on_circle=True)
+        arrays[f"{key}_x0_{CIRCLE_WIDTH}_circle"] = on_circle[:, len(ANGLES) // 2]
     for width in WIDTHS:
         arrays[f"costs_{width}"] = stack("costs", width, INPUTS, INITIALISATIONS[width])
     parameters = {
@@ -121,7 +134,7 @@ def gather(records: dict[Run, dict]) -> None:
         "widths": WIDTHS,
         "initialisations": [INITIALISATIONS[width] for width in WIDTHS],
         "precision": "float32",
-        "seeds": "1000 × position of the width + number of the initialisation; inputs: their number",
+        "seeds": "1000 * position of the width + initialisation; of the inputs: their number",
     }
     seconds = sum(record["seconds"] for record in records.values())
     nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+Shaped = Array | jax.ShapeDtypeStruct
+
 
 def is_concrete(value: Any) -> bool:
     """Whether values can be looked at: false for what `jit`, `vmap` and `grad` trace."""
@@ -81,7 +83,7 @@ def pair(x: Any, y: Any) -> tuple[Array, Array | None]:
     return x, y
 
 
-def same_dtype(a: Array, b: Array, a_name: str, b_name: str) -> None:
+def same_dtype(a: Shaped, b: Shaped, a_name: str, b_name: str) -> None:
     """Two arrays of one dtype, so that none loses digits unnoticed."""
     if a.dtype != b.dtype:
         raise TypeError(
@@ -132,7 +134,7 @@ def outputs(value: Any, x: Array) -> Any:
     return value
 
 
-def targets(value: Any, outputs: Array, name: str = "y") -> Array:
+def targets(value: Any, outputs: Shaped, name: str = "y") -> Array:
     """Targets of exactly the shape of the network's outputs: nothing is broadcast."""
     array = jnp.asarray(value)
     if array.shape != outputs.shape:

@@ -22,8 +22,8 @@ def circle(angles: int | Float[Array, " N"]) -> Float[Array, "N 2"]:
 
     Source: Guide V.1 · JGH §6.
 
-    >>> circle(4).round(6).tolist()
-    [[1.0, 0.0], [-0.0, 1.0], [-1.0, -0.0], [0.0, -1.0]]
+    >>> bool(jnp.allclose(circle(4), jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]), atol=1e-6))
+    True
     """
     if isinstance(angles, Integral):
         _checks.count(angles, "angles")

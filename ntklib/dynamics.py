@@ -29,6 +29,7 @@ def kernel_gradient(k_tx: Float[Array, "M N"], d: Float[Array, "N nL"]) -> Float
 
     Raises:
         ValueError: If the shapes do not fit or values are not finite.
+        TypeError: If dtypes differ or are not floating.
 
     Source: Guide I.3.11-I.3.12 · JGH §3.
 
@@ -41,6 +42,7 @@ def kernel_gradient(k_tx: Float[Array, "M N"], d: Float[Array, "N nL"]) -> Float
             f"d must have one row per data point, N = {k_tx.shape[1]} as the columns of k_tx: got {d.shape[0]} rows. "
             "Write k_tx as (points, data points)."
         )
+    _checks.same_dtype(k_tx, d, "k_tx", "d")
     return k_tx @ d / d.shape[0]
 
 

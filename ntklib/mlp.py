@@ -7,8 +7,6 @@ $\alpha^{(\ell)} = \sigma(\tilde\alpha^{(\ell)})$, with all entries of $W^{(\ell
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
-from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -107,11 +105,15 @@ def init(mlp: MLP, key: Key[Array, ""], widths: Sequence[int], dtype: jnp.dtype 
 
 @partial(jax.jit, static_argnames=("widths", "dtype"))
 def _init(key: Array, widths: tuple[int, ...], dtype: jnp.dtype) -> Params:
-    shapes = [shape for n_in, n_out in zip(widths[:-1], widths[1:], strict=True) for shape in ((n_out, n_in), (n_out,))]
-    ends = list(accumulate(prod(shape) for shape in shapes))
-    draws = jax.random.normal(key, (ends[-1],), jnp.float32).astype(dtype)  # one draw: each costs a compilation
-    arrays = [part.reshape(shape) for part, shape in zip(jnp.split(draws, ends[:-1]), shapes, strict=True)]
-    return tuple(Layer(W, b) for W, b in zip(arrays[::2], arrays[1::2], strict=True))
+    keys = jax.random.split(key, (len(widths) - 1, 2))
+
+    def normal(key: Array, *shape: int) -> Array:
+        return jax.random.normal(key, shape, jnp.float32).astype(dtype)
+
+    return tuple(
+        Layer(normal(key_W, n_out, n_in), normal(key_b, n_out))
+        for (key_W, key_b), n_in, n_out in zip(keys, widths[:-1], widths[1:], strict=True)
+    )
 
 
 def apply(mlp: MLP, params: Params, x: Float[Array, "N n0"]) -> Float[Array, "N nL"]:

@@ -31,17 +31,19 @@ README = """\
 
 Course seed {seed}.
 
-* `student/`: the notebook to hand out, without solutions and hidden tests.
-* `solution/`: the notebook with solutions, hidden tests and outputs; the written answers carry the points.
-* `autograder/`: a course folder of nbgrader. Move it out of `_build` before you collect answers.
+* `student/` holds the notebook to hand out, without solutions and hidden tests.
+* `solution/` holds it with solutions, hidden tests and outputs; the written answers say what earns which points.
+* `autograder/` is a course folder of nbgrader. Move it out of `_build` before you collect answers.
 
-Put each answer at `submitted/<student>/{chapter}/{chapter}.ipynb` in the course folder. Then, in that folder and with
-the book's environment active,
+To grade, activate the book's environment, go to the course folder, put each answer at
+`submitted/<student>/{chapter}/{chapter}.ipynb`, and
 
-    nbgrader autograde {chapter}            # runs all tests; a second time with --force
-    jupyter lab                             # menu Nbgrader > Formgrader: mark the written answers
-    nbgrader generate_feedback {chapter}    # one page per student, in feedback/
-    nbgrader export                         # all points, in grades.csv
+1. run all tests (again after a change: add `--force`):
+   `nbgrader autograde {chapter}`
+2. mark the written answers, in the menu Nbgrader > Formgrader of
+   `jupyter lab`
+3. write one page per student into `feedback/`, and all points into `grades.csv`:
+   `nbgrader generate_feedback {chapter} && nbgrader export`
 """
 
 
