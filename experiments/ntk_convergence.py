@@ -1,9 +1,9 @@
 """The NTK on the circle before and after training, at the published scale (JGH §6.1 and Figure 1).
 
 Depth 4, ReLU, β = 0.1; 200 steps of full-batch gradient descent at learning rate 1 on f*(x) = x_1 x_2 with N(0, 1)
-inputs; Θ(x_0, x) for x_0 = (1, 0). Besides the two published widths, a ladder of widths for the rates, other numbers
-of inputs, which the paper does not state, and inputs on the circle, which it also mentions. Every finished run is kept in .state/, so that a stopped experiment
-goes on where it was.
+inputs; Θ(x_0, x) for x_0 = (1, 0). Besides the two published widths: a ladder of widths, for the rates; other numbers
+of inputs, since the paper gives none; and inputs on the circle, which it also mentions. Every finished run is kept in
+.state/, so that a stopped experiment resumes.
 
     make experiments
 """
