@@ -110,7 +110,7 @@ notebooks: $(VENV)/.dev ## run all notebooks and compare every output
 	@$(BIN)/python -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg book -q -n $(WORKERS) --dist loadfile
 
 .PHONY: structure
-structure: $(VENV)/.dev ## test ledger, contents, environments and coursework
+structure: $(VENV)/.dev book ## test ledger, contents, environments and coursework
 	@$(BIN)/python -m pytest tests/book tests/coursework -q -n $(WORKERS) --dist loadfile
 
 .PHONY: site
