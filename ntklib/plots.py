@@ -173,5 +173,5 @@ class _Frame:
 
 def _round_ticks(low: float, high: float) -> list[float]:
     step = 10.0 ** np.floor(np.log10(high - low))
-    step *= next(f for f in (0.1, 0.2, 0.25, 0.5, 1) if (high - low) / (f * step) <= 6)
+    step *= next(f for f in (0.1, 0.2, 0.25, 0.5, 1, 2) if (high - low) / (f * step) <= 6)
     return [round(k * step, 10) for k in range(int(np.floor(low / step)), int(np.floor(high / step + 1e-9)) + 1)]

@@ -1,0 +1,121 @@
+"""What holds for every public function: it compiles once, under jit and vmap too, and keeps the dtype.
+
+Each row below is a call as a function of arrays alone, and arrays for it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import pytest
+from support import DTYPE, EPS, PUBLIC_FUNCTIONS, assert_close, parameters, points
+
+import ntklib as nk
+
+EVENTS: list[str] = []
+jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: EVENTS.append(name.rsplit("/", 1)[-1]))
+
+NETWORK = nk.MLP(3, nk.relu, 0.1)
+PARAMS = parameters(2, 4, 3, 2)
+X, Y = points(5, 2), points(4, 2, seed=1)
+network = partial(nk.apply, NETWORK)
+
+
+class Call(NamedTuple):
+    function: Callable
+    arguments: tuple
+    traces_again: bool = False
+    """Whether the function of the reader is traced at every call, to learn the shape of its values."""
+
+
+def variances(x: jax.Array) -> tuple[jax.Array, ...]:
+    return 1 + x * x, x, 1 + x
+
+
+CALLS = {
+    "apply": Call(network, (PARAMS, X)),
+    "circle": Call(nk.circle, (X[:, 0],)),
+    "dual": Call(partial(nk.dual, nk.relu), variances(jnp.abs(X))),
+    "dual_dot": Call(partial(nk.dual_dot, nk.relu), variances(jnp.abs(X))),
+    "empirical_ntk": Call(partial(nk.empirical_ntk, NETWORK), (PARAMS, X, Y)),
+    "empirical_ntk_full": Call(partial(nk.empirical_ntk_full, NETWORK), (PARAMS, X, Y)),
+    "forward": Call(partial(nk.forward, NETWORK), (PARAMS, X)),
+    "init": Call(partial(nk.init, NETWORK, widths=(2, 4, 3, 2)), (jax.random.key(1),)),
+    "jacobian_ntk": Call(partial(nk.jacobian_ntk, network), (PARAMS, X, Y), traces_again=True),
+    "kernel_gradient": Call(nk.kernel_gradient, (Y @ X.T, X)),
+    "kernels_by_layer": Call(partial(nk.kernels_by_layer, NETWORK), (X, Y)),
+    "linearize": Call(lambda start, x: nk.linearize(network, PARAMS)(start, x), (PARAMS, X)),
+    "ntk": Call(partial(nk.ntk, NETWORK), (X, Y)),
+    "ntk_diagonal": Call(partial(nk.ntk_diagonal, NETWORK), (X,)),
+    "sigma": Call(partial(nk.sigma, NETWORK), (X, Y)),
+    "square_cost": Call(nk.square_cost, (X, 2 * X)),
+    "train": Call(partial(nk.train, network, steps=3), (PARAMS, X, X), traces_again=True),
+}
+
+by_call = pytest.mark.parametrize("name", CALLS)
+
+
+def fresh(arguments: tuple) -> tuple:
+    """Other values of the same shapes."""
+    halved = [a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a / 2 for a in jax.tree.leaves(arguments)]
+    return jax.tree.unflatten(jax.tree.structure(arguments), halved)
+
+
+def test_every_public_function_has_a_row():
+    assert set(CALLS) == set(PUBLIC_FUNCTIONS)
+
+
+@by_call
+def test_under_jit_and_vmap_it_is_the_loop(name):
+    function, arguments, _ = CALLS[name]
+    batches = [arguments, fresh(arguments)]
+    stacked = jax.tree.map(lambda *a: jnp.stack(a), *batches)
+    together = jax.jit(jax.vmap(function))(*stacked)
+    for i, batch in enumerate(batches):
+        alone = function(*batch)
+        assert jax.tree.structure(together) == jax.tree.structure(alone)
+        for a, e in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+            # Another order of the same few hundred operations.
+            assert_close(a[i], e, 64 * EPS, jnp.abs(e).max() + EPS)
+
+
+@by_call
+def test_a_second_call_compiles_nothing(name):
+    function, arguments, traces_again = CALLS[name]
+    others = fresh(arguments)
+    function(*arguments)
+    EVENTS.clear()
+    function(*others)
+    assert set(EVENTS) <= ({"jaxpr_trace_duration"} if traces_again else set()), EVENTS
+
+
+@by_call
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64] if DTYPE == jnp.float64 else [jnp.float32])
+def test_the_dtype_of_the_input_is_that_of_the_output(name, dtype):
+    if name == "init":
+        values = nk.init(NETWORK, jax.random.key(1), (2, 4, 3, 2), dtype)
+    elif name == "linearize":
+        start, x = jax.tree.map(lambda a: a.astype(dtype), (PARAMS, X))
+        values = nk.linearize(network, start)(start, x)
+    else:
+        function, arguments, _ = CALLS[name]
+        values = function(*jax.tree.map(lambda a: a.astype(dtype), arguments))
+    assert {a.dtype for a in jax.tree.leaves(values)} == {jnp.dtype(dtype)}
+
+
+@pytest.mark.parametrize("name", ["ntk", "sigma", "kernels_by_layer", "empirical_ntk", "empirical_ntk_full"])
+def test_a_new_beta_compiles_nothing(name):
+    arguments = (PARAMS, X) if name.startswith("empirical") else (X,)
+    PUBLIC_FUNCTIONS[name](nk.MLP(3, nk.relu, 0.1), *arguments)
+    EVENTS.clear()
+    PUBLIC_FUNCTIONS[name](nk.MLP(3, nk.relu, 0.2), *arguments)
+    assert not EVENTS
+
+
+def test_training_compiles_once_per_function():
+    EVENTS.clear()
+    for rate in (0.1, 0.2):
+        nk.train(network, PARAMS, X, X, learning_rate=rate, steps=4)
+    assert EVENTS.count("backend_compile_duration") == 1
