@@ -81,6 +81,21 @@ execute: $(VENV)/.book ## run all notebooks and store their outputs; a second ru
 experiments: $(VENV)/.book ## run the long experiments (an hour or so); stopped, they go on where they were
 	@$(BIN)/python experiments/ntk_convergence.py
 
+PEER := .state/neural-tangents
+TORCH ?= .state/torch/bin/python
+
+# It installs with Python 3.11 and 3.12, and never beside the book's jax; without TensorFlow, which it does not need here.
+$(PEER)/.ready: benchmarks/neural_tangents.txt | $(BIN)/python
+	@echo "Setting up neural-tangents in an environment of its own, to compare with …"
+	$(BIN)/python -m venv --clear $(PEER) && $(PEER)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r benchmarks/neural_tangents.txt && touch $@ \
+		|| echo "It does not install with $$($(BIN)/python --version), so it will be left out." >&2
+
+.PHONY: bench
+bench: $(VENV)/.book $(PEER)/.ready ## measure speed and accuracy (20 minutes); QUICK=1 to try, TORCH=python to compare
+	@$(BIN)/python benchmarks/speed.py $(if $(QUICK),--quick) --neural-tangents $(PEER)/bin/python --torch $(TORCH)
+	$(BIN)/python benchmarks/accuracy.py $(if $(QUICK),--quick)
+
 .PHONY: assignments
 assignments: $(VENV)/.dev ## write student copies, solutions and autograders; CHAPTERS="name …" for some
 	@$(BIN)/python tools/assignments.py $(CHAPTERS)
@@ -94,7 +109,7 @@ test: lint library notebooks structure site ## set up and pass everything
 lint: $(VENV)/.dev ## formatter, linter, type checker
 	@$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy --no-error-summary ntklib experiments tools
+	$(BIN)/mypy --no-error-summary ntklib experiments tools benchmarks
 	echo "lint: clean"
 
 .PHONY: library

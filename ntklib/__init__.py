@@ -11,40 +11,117 @@ Conventions, the same in every function:
 """
 
 from ntklib import plots, results
-from ntklib.activations import Activation, dual, dual_dot, erf, relu
-from ntklib.data import circle
-from ntklib.dynamics import kernel_gradient, square_cost, train
+from ntklib.activations import (
+    Activation,
+    dual,
+    dual_dot,
+    erf,
+    gelu,
+    hermite_coefficients,
+    identity,
+    leaky_relu,
+    polynomial,
+    relu,
+    sine,
+    tanh,
+)
+from ntklib.data import circle, digits, mnist, sphere, stereographic, to_sphere
+from ntklib.depth import (
+    correlations,
+    cosine_map,
+    cosine_map_derivative,
+    limiting_gram,
+    normalized_ntk,
+    normalized_ntk_by_depth,
+)
+from ntklib.dynamics import (
+    Spectrum,
+    cross_entropy_cost,
+    extend,
+    gradient_flow,
+    gradient_flow_at,
+    kernel_descent,
+    kernel_gradient,
+    spectrum,
+    square_cost,
+    train,
+)
 from ntklib.empirical import empirical_ntk, empirical_ntk_full, jacobian_ntk, linearize
 from ntklib.limit import Kernels, kernels_by_layer, ntk, ntk_diagonal, sigma
 from ntklib.mlp import MLP, Forward, Layer, Params, apply, forward, init
+from ntklib.random_features import fourier_features, gaussian_functions, tangent_kernel
+from ntklib.regression import (
+    Blocks,
+    Gaussian,
+    blocks,
+    gp_posterior,
+    kernel_regression,
+    quantiles,
+    trained_distribution,
+)
 
 __all__ = [
     "MLP",
     "Activation",
+    "Blocks",
     "Forward",
+    "Gaussian",
     "Kernels",
     "Layer",
     "Params",
+    "Spectrum",
     "apply",
+    "blocks",
     "circle",
+    "correlations",
+    "cosine_map",
+    "cosine_map_derivative",
+    "cross_entropy_cost",
+    "digits",
     "dual",
     "dual_dot",
     "empirical_ntk",
     "empirical_ntk_full",
     "erf",
+    "extend",
     "forward",
+    "fourier_features",
+    "gaussian_functions",
+    "gelu",
+    "gp_posterior",
+    "gradient_flow",
+    "gradient_flow_at",
+    "hermite_coefficients",
+    "identity",
     "init",
     "jacobian_ntk",
+    "kernel_descent",
     "kernel_gradient",
+    "kernel_regression",
     "kernels_by_layer",
+    "leaky_relu",
+    "limiting_gram",
     "linearize",
+    "mnist",
+    "normalized_ntk",
+    "normalized_ntk_by_depth",
     "ntk",
     "ntk_diagonal",
     "plots",
+    "polynomial",
+    "quantiles",
     "relu",
     "results",
     "sigma",
+    "sine",
+    "spectrum",
+    "sphere",
     "square_cost",
+    "stereographic",
+    "tangent_kernel",
+    "tanh",
+    "to_sphere",
     "train",
+    "trained_distribution",
 ]
 __version__ = "0.1.0"

@@ -7,47 +7,41 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-Tile = Callable[[PyTree, PyTree, Array], Array]
-"""tile(points of the rows, points of the columns, whether both are the same block) -> the block."""
+Tile = Callable[[PyTree, PyTree], Array]
+"""tile(points of the rows, points of the columns) -> their block of the matrix."""
 
 
 def gram(tile: Tile, rows: PyTree, columns: PyTree | None, block_size: int | None) -> Array:
     """The matrix of all tiles; without columns the upper triangle only, mirrored."""
     n = jax.tree.leaves(rows)[0].shape[0]
     m = n if columns is None else jax.tree.leaves(columns)[0].shape[0]
-    size = min(max(n, m), block_size or (256 if max(n, m) <= 1000 else 512))
-    rows, n_blocks = _padded(rows, n, size)
+    size = block_size or (256 if max(n, m) <= 1000 else 512)
+    height, width = min(n, size), min(m, size)
     if columns is None:
-        pairs = np.stack(np.triu_indices(n_blocks), axis=1)
+        pairs = np.stack(np.triu_indices(-(-n // size)), axis=1)
     else:
-        columns, m_blocks = _padded(columns, m, size)
-        pairs = np.indices((n_blocks, m_blocks)).reshape(2, -1).T
+        pairs = np.indices((-(-n // size), -(-m // size))).reshape(2, -1).T
 
-    below = jnp.tri(size, k=-1, dtype=bool)
+    below = jnp.tri(height, width, k=-1, dtype=bool)
 
-    def block(points: PyTree, index: Array) -> PyTree:
+    # The last tile begins earlier where it would not fit: jax moves slices inside, and so do the writes.
+    def block(points: PyTree, index: Array, size: int) -> PyTree:
         return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, index * size, size), points)
+
+    @jax.checkpoint  # reverse mode computes a tile again rather than keep the layers of all tiles
+    def value(rows: PyTree, columns: PyTree | None, i: Array, j: Array) -> Array:
+        if columns is not None:
+            return tile(block(rows, i, height), block(columns, j, width))
+        half = tile(block(rows, i, height), block(rows, j, width))
+        return jnp.where((i == j) & below, half.T, half)
 
     def write(matrix: Array, pair: Array) -> tuple[Array, None]:
         i, j = pair[0], pair[1]
-        same = i == j if columns is None else jnp.zeros((), bool)
-        value = tile(block(rows, i), block(rows if columns is None else columns, j), same)
         # Without the barrier the compiler computes the tile again for the second write.
-        value = jax.lax.optimization_barrier(jnp.where(same & below, value.T, value))
-        matrix = jax.lax.dynamic_update_slice(matrix, value, (i * size, j * size))
+        here = jax.lax.optimization_barrier(value(rows, columns, i, j))
+        matrix = jax.lax.dynamic_update_slice(matrix, here, (i * height, j * width))
         if columns is None:
-            matrix = jax.lax.dynamic_update_slice(matrix, value.T, (j * size, i * size))
+            matrix = jax.lax.dynamic_update_slice(matrix, here.T, (j * width, i * height))
         return matrix, None
 
-    shape = (n_blocks * size, (n_blocks if columns is None else m_blocks) * size)
-    zeros = jnp.zeros(shape, jax.tree.leaves(rows)[0].dtype)
-    return jax.lax.scan(write, zeros, jnp.asarray(pairs))[0][:n, :m]
-
-
-def _padded(points: PyTree, n: int, size: int) -> tuple[PyTree, int]:
-    blocks = -(-n // size)
-
-    def pad(a: Array) -> Array:
-        return jnp.concatenate([a, jnp.ones((blocks * size - n, *a.shape[1:]), a.dtype)])
-
-    return jax.tree.map(pad, points), blocks
+    return jax.lax.scan(write, jnp.zeros((n, m), jax.tree.leaves(rows)[0].dtype), jnp.asarray(pairs))[0]

@@ -1,5 +1,6 @@
 """The sentences of the library's errors: what must hold, what was given, what to write instead."""
 
+import math
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -35,6 +36,33 @@ def non_negative(value: Any, name: str) -> None:
         raise ValueError(f"{name} must be a finite number from 0 on: got {got}. Write, for example, {name}=0.1.")
 
 
+def number(value: Any, name: str) -> None:
+    """A finite Python number."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name} must be finite and real: got {value!r}. Write, for example, {name}=0.1.")
+
+
+def covariance(q: Any, c: Any, r: Any) -> tuple[Array, Array, Array]:
+    """Variances and a covariance of one shape, as a Gaussian pair can have them."""
+    q, c, r = jnp.asarray(q), jnp.asarray(c), jnp.asarray(r)
+    if not q.shape == c.shape == r.shape:
+        raise ValueError(
+            f"q, c and r must have one shape: got {q.shape}, {c.shape} and {r.shape}. "
+            "Write q, c, r = jnp.broadcast_arrays(q, c, r) first."
+        )
+    same_dtype(q, c, "q", "c")
+    same_dtype(q, r, "q", "r")
+    if all(map(is_concrete, (q, c, r))):
+        u, v, w = (np.asarray(a, float) for a in (q, c, r))
+        bad = ~((u >= 0) & (w >= 0) & (np.abs(v) <= np.sqrt(np.maximum(u * w, 0)) * (1 + 8 * jnp.finfo(q.dtype).eps)))
+        if bad.any():
+            raise ValueError(
+                f"q, c and r must be variances q, r ≥ 0 and a covariance with c² ≤ qr: got {int(bad.sum())} entries "
+                "that are not. Write q and r as the diagonal of the matrix that c is an entry of."
+            )
+    return q, c, r
+
+
 def count(value: Any, name: str) -> None:
     """A whole number from 1 on."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
@@ -52,12 +80,17 @@ def rows(value: Any, name: str, columns: str = "n_0") -> Array:
             f"{name} must hold at least one point of at least one dimension: got shape {array.shape}. "
             "Write one row per point."
         )
+    floating(array, name)
+    finite(array, name)
+    return array
+
+
+def floating(array: Array, name: str) -> None:
+    """Floating-point numbers, so that nothing is rounded to integers."""
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(
             f"{name} must hold floating-point numbers: got {array.dtype}. Write jnp.asarray({name}, dtype=float)."
         )
-    finite(array, name)
-    return array
 
 
 def finite(array: Array, name: str) -> None:
@@ -145,3 +178,75 @@ def targets(value: Any, outputs: Shaped, name: str = "y") -> Array:
     same_dtype(outputs, array, "f", name)
     finite(array, name)
     return array
+
+
+def single(value: Any, name: str) -> None:
+    """One number, not several."""
+    if np.shape(value) != ():
+        raise ValueError(
+            f"{name} must be one number: got shape {np.shape(value)}. "
+            f"Write jax.vmap(lambda {name}: …)({name}) for several."
+        )
+
+
+def amount(value: Any, name: str) -> None:
+    """One finite number from 0 on."""
+    single(value, name)
+    non_negative(value, name)
+
+
+def time(value: Any) -> None:
+    """One number from 0 on, or ∞."""
+    single(value, "t")
+    number = isinstance(value, Real | np.ndarray | Array) and not isinstance(value, bool)
+    if is_concrete(value) and not (number and bool(np.asarray(value) >= 0)):
+        raise ValueError(
+            f"t must be a time from 0 on: got {value if number else repr(value)}. "
+            "Write learning rate times steps, or jnp.inf for the end of training."
+        )
+
+
+def gram(value: Any, name: str) -> Array:
+    """A kernel at one set of points: a square matrix, symmetric up to rounding."""
+    matrix = rows(value, name, "N")
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(
+            f"{name} must be square, the kernel of one set of points: got {matrix.shape}. Write K(x_i, x_j), (N, N)."
+        )
+    if is_concrete(matrix):
+        values = np.asarray(matrix)
+        gap = np.abs(values - values.T).max()
+        if gap > jnp.finfo(matrix.dtype).eps ** 0.5 * np.abs(values).max():
+            raise ValueError(
+                f"{name} must be symmetric: got K(x, x') and K(x', x) that differ by {gap:.1e}. "
+                "Write K(x_i, x_j) with the same points in the same order."
+            )
+    return matrix
+
+
+def rounding(eigenvalues: Array) -> Array:
+    """What rounding may leave of an eigenvalue that should be 0: up to 0.7 √N ε λ_1 was measured."""
+    return 4 * len(eigenvalues) ** 0.5 * float(jnp.finfo(eigenvalues.dtype).eps) * eigenvalues.max()
+
+
+def semi_definite(eigenvalues: Array, name: str) -> None:
+    """No eigenvalue below 0, but for rounding."""
+    if not is_concrete(eigenvalues):
+        return
+    values = np.asarray(eigenvalues, float)
+    smallest, largest = values.min(), values.max()
+    if smallest < -(jnp.finfo(eigenvalues.dtype).eps ** 0.5) * max(largest, 0):
+        raise ValueError(
+            f"{name} must be positive semi-definite: got the smallest eigenvalue {smallest:.2e} and the largest "
+            f"{largest:.2e}. Write the kernel of one set of points, computed in one precision."
+        )
+
+
+def data_points(kernel: Shaped, values: Shaped, kernel_name: str, name: str) -> None:
+    """One row of values per column of the kernel, in one dtype."""
+    if kernel.shape[1] != values.shape[0]:
+        raise ValueError(
+            f"{name} must have one row per data point, N = {kernel.shape[1]} as the columns of {kernel_name}: "
+            f"got {values.shape[0]} rows. Write {kernel_name} as (points, data points)."
+        )
+    same_dtype(kernel, values, kernel_name, name)

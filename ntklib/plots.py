@@ -14,6 +14,7 @@ from ntklib import _checks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection, PolyCollection
     from matplotlib.lines import Line2D
 
 _HERE = Path(__file__).parent
@@ -43,18 +44,146 @@ def kernel_on_circle(ax: "Axes", angles: Any, kernels: Any, **line: Any) -> "lis
     Raises:
         ValueError: If kernels have not one value per angle.
     """
-    angles, kernels = np.asarray(angles), np.atleast_2d(np.asarray(kernels))
-    if angles.ndim != 1 or kernels.shape[-1] != len(angles):
-        raise ValueError(
-            f"kernels must have one value per angle in the last axis: got shapes {kernels.shape} and {angles.shape}. "
-            "Write kernels of shape (A,) or (K, A) for angles of shape (A,)."
-        )
-    label = line.pop("label", None)
-    lines = ax.plot(angles, kernels.T, **line)
-    lines[0].set_label(label)
+    lines = _lines(ax, angles, kernels, ("angles", "kernels"), line)
     ax.set_xlabel(r"angle $\gamma$")
     ax.set_xticks(np.pi * np.arange(-1, 1.5, 0.5), ["−π", "−π/2", "0", "π/2", "π"])
     return lines
+
+
+def trajectories(ax: "Axes", t: Any, norms: Any, **line: Any) -> "list[Line2D]":
+    r"""Norms $\|\cdot\|_{p^{in}}$ against the time t of training, one line per run.
+
+    Args:
+        ax: The axis to draw on.
+        t: Times, learning rate times steps, (T,).
+        norms: One run, (T,), or several, (K, T).
+        **line: Colours and styles for matplotlib's `plot`; a label is given to the first line only.
+
+    Returns:
+        The lines.
+
+    Raises:
+        ValueError: If norms have not one value per time.
+    """
+    lines = _lines(ax, t, norms, ("t", "norms"), line)
+    _label(ax, "time $t$ (learning rate × steps)", r"norm $\|\cdot\|_{p^{in}}$")
+    return lines
+
+
+def gaussian_band(ax: "Axes", x: Any, quantiles: Any, **line: Any) -> "tuple[PolyCollection, Line2D]":
+    """A random function as three quantiles at every point: the middle one as a line on the band of the others.
+
+    Args:
+        ax: The axis to draw on.
+        x: Places of the points on the x axis, in order, (M,).
+        quantiles: Low, middle and high, (3, M): for one output, `quantiles(g, jnp.array([0.1, 0.5, 0.9]))[..., 0]`.
+        **line: Colour, label and style of the line for matplotlib's `plot`, dashed by default; the band has its colour.
+
+    Returns:
+        The band and the line.
+
+    Raises:
+        ValueError: If quantiles are not three curves with one value per point.
+    """
+    x, quantiles = np.asarray(x), np.asarray(quantiles)
+    if x.ndim != 1 or quantiles.shape != (3, len(x)):
+        raise ValueError(
+            f"quantiles must be low, middle and high, (3, M) for x of shape (M,): got shapes {quantiles.shape} and "
+            f"{x.shape}. Write quantiles[..., 0] for the first output."
+        )
+    low, middle, high = quantiles
+    line = {"ls": "--", "lw": 2.5, **line}
+    (middle_line,) = ax.plot(x, middle, **line)
+    band = ax.fill_between(x, low, high, color=middle_line.get_color(), alpha=0.25, linewidth=0)
+    _label(ax, "$x$", "$f(x)$")
+    return band, middle_line
+
+
+def spectrum(ax: "Axes", eigenvalues: Any, **marks: Any) -> "Line2D":
+    r"""Eigenvalues $\lambda_i$ from the largest on, against i, on a logarithmic scale.
+
+    Args:
+        ax: The axis to draw on.
+        eigenvalues: $\lambda_i$ in any order, (N,). Those up to $N \varepsilon \lambda_1$, rounded zeros, are left out.
+        **marks: Colour, label and marker for matplotlib's `plot`.
+
+    Returns:
+        The line of the marks.
+
+    Raises:
+        ValueError: If eigenvalues are not (N,).
+    """
+    eigenvalues = np.asarray(eigenvalues)
+    if eigenvalues.ndim != 1:
+        raise ValueError(
+            f"eigenvalues must have shape (N,): got {eigenvalues.shape}. Draw several spectra one after another."
+        )
+    falling = np.sort(eigenvalues)[::-1]
+    rounding = len(falling) * np.finfo(np.result_type(falling, np.float32)).eps * falling[:1]
+    sure = falling[falling > rounding]
+    marks = {"marker": "o", "ls": "none", "ms": 4, **marks}
+    (line,) = ax.plot(np.arange(1, len(sure) + 1), sure, **marks)
+    ax.set_yscale("log")
+    _label(ax, "index $i$", r"eigenvalue $\lambda_i$")
+    return line
+
+
+def components(
+    ax: "Axes", functions: Any, labels: Any, *, indices: tuple[int, int] = (2, 3), **marks: Any
+) -> "list[PathCollection]":
+    r"""Data points at their values of two kernel principal components $f^{(i)}$, written as their labels.
+
+    Args:
+        ax: The axis to draw on.
+        functions: $f^{(i)}(x_j)$ in columns, (N, N) or the first of them.
+        labels: A label for each point, (N,), of at most a few letters.
+        indices: Which components, counted from 1, run across and up.
+        **marks: Sizes and styles for matplotlib's `scatter`.
+
+    Returns:
+        The marks, one collection per label.
+
+    Raises:
+        ValueError: If there is not one label per point, or no such component.
+    """
+    functions, labels = np.asarray(functions), np.asarray(labels)
+    if functions.ndim != 2 or labels.shape != functions.shape[:1]:
+        raise ValueError(
+            f"labels must be one per row of functions: got shapes {labels.shape} and {functions.shape}. "
+            "Write functions as (points, components)."
+        )
+    if not all(1 <= i <= functions.shape[1] for i in indices):
+        raise ValueError(
+            f"indices must be counted from 1 to {functions.shape[1]}, the number of components: got {indices}. "
+            "Write, for example, indices=(2, 3)."
+        )
+    across, up = (functions[:, i - 1] for i in indices)
+    drawn = []
+    for k, label in enumerate(np.unique(labels)):
+        style = {"marker": f"${label}$", "color": f"C{k}", "s": 30, **marks}
+        drawn.append(ax.scatter(across[labels == label], up[labels == label], **style))
+    _label(ax, *(f"component $f^{{({i})}}(x)$" for i in indices))
+    return drawn
+
+
+def _lines(ax: "Axes", x: Any, y: Any, names: tuple[str, str], style: dict[str, Any]) -> "list[Line2D]":
+    """One or several curves y over x, both called by their names in messages."""
+    x, y = np.asarray(x), np.atleast_2d(np.asarray(y))
+    if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x):
+        raise ValueError(
+            f"{names[1]} must have one value per entry of {names[0]}: got shapes {y.shape} and {x.shape}. "
+            f"Write {names[1]} of shape (A,) or (K, A) for {names[0]} of shape (A,)."
+        )
+    label = style.pop("label", None)
+    lines = ax.plot(x, y.T, **style)
+    lines[0].set_label(label)
+    return lines
+
+
+def _label(ax: "Axes", x: str, y: str) -> None:
+    """Label the axes where they have no label yet."""
+    ax.set_xlabel(ax.get_xlabel() or x)
+    ax.set_ylabel(ax.get_ylabel() or y)
 
 
 class Explorer:

@@ -12,6 +12,8 @@ LEDGER = yaml.safe_load((ROOT / "book" / "claims.yml").read_text(encoding="utf-8
 
 PAGES = [TOC["root"]] + [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 CHAPTERS = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]
+LESSONS = [chapter for chapter in CHAPTERS if not chapter.startswith("book/end/")]
+"""Chapters that teach and check claims; the notebooks at the end of the book report."""
 
 
 def cells(chapter: str, kind: str) -> list[dict]:

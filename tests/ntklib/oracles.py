@@ -32,7 +32,14 @@ def _erf_duals(q: mp.mpf, c: mp.mpf, r: mp.mpf) -> tuple[mp.mpf, mp.mpf]:
     return 2 / mp.pi * mp.asin(2 * c / mp.sqrt(a * b)), 4 / mp.pi / mp.sqrt(a * b - 4 * c * c)
 
 
-DUALS = {"relu": _relu_duals, "erf": _erf_duals}
+def _leaky_relu_duals(q: mp.mpf, c: mp.mpf, r: mp.mpf) -> tuple[mp.mpf, mp.mpf]:
+    """For the slope 1/4 on the left: σ = u/4 + 3/4 relu, and E[u relu(v)] = c/2."""
+    value, value_dot = _relu_duals(q, c, r)
+    a = mp.mpf(1) / 4
+    return a * c + (1 - a) ** 2 * value, a + (1 - a) ** 2 * value_dot
+
+
+DUALS = {"relu": _relu_duals, "erf": _erf_duals, "leaky_relu(0.25)": _leaky_relu_duals}
 
 
 def kernels(
@@ -91,6 +98,24 @@ def textbook_ntk(activation: str, x: np.ndarray, y: np.ndarray, beta: float, dep
 def slope(f: Callable[[float], np.ndarray], step: float = 2e-4) -> np.ndarray:
     """f′(0) by the difference quotient of error step⁴."""
     return (8 * (f(step) - f(-step)) - (f(2 * step) - f(-2 * step))) / (12 * step)
+
+
+def dual_by_quadrature(g: Callable[[float], float], q: float, c: float, r: float) -> float:
+    """E[g(u)g(v)] for any g with a kink or a jump at 0 at most: adaptive quadrature in u and in v given u."""
+    deviation = math.sqrt(r - c * c / q)
+
+    def gaussian(t: float) -> float:
+        return math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+
+    def given(u: float) -> float:
+        kink = min(max(-c / q * u / deviation, -9), 9)
+        parts = ((-9, kink), (kink, 9))
+        return sum(integrate.quad(lambda t: g(c / q * u + deviation * t) * gaussian(t), *part)[0] for part in parts)
+
+    def weighted(t: float) -> float:
+        return g(math.sqrt(q) * t) * given(math.sqrt(q) * t) * gaussian(t)
+
+    return sum(integrate.quad(weighted, *side, epsabs=1e-11)[0] for side in ((-9, 0), (0, 9)))
 
 
 def duals_by_quadrature(activation: str, q: float, c: float, r: float) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """σ and its duals: closed forms, quadrature, Price's theorem, and the ReLU step to 50 digits."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import duals_by_quadrature, relu_step
+from oracles import dual_by_quadrature, duals_by_quadrature, relu_step
 from support import DTYPE, EPS, assert_close, points, refuses
 
 import ntklib as nk
@@ -21,6 +22,11 @@ dual = jax.jit(nk.dual, static_argnums=0)
 dual_dot = jax.jit(nk.dual_dot, static_argnums=0)
 step = jax.jit(relu_correlation_step)
 by_activation = pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: a.name)
+
+CLOSED = [nk.relu, nk.leaky_relu(-0.5), nk.identity, nk.erf, nk.gelu, nk.sine, nk.polynomial([0.3, 1.0, -0.5, 0.2])]
+by_closed_form = pytest.mark.parametrize("activation", CLOSED, ids=lambda a: a.name.split("(")[0])
+POLAR = 16 * EPS if DTYPE == jnp.float32 else 2e-13
+"""The polar rule at variances of about 1: rounding in float32, 32 × 64 nodes in float64."""
 
 
 def array(*values: float) -> jnp.ndarray:
@@ -183,8 +189,126 @@ def test_duals_are_positive_semi_definite(activation):
         assert eigenvalues[0] > -100 * EPS * eigenvalues[-1]
 
 
-def test_an_activation_without_closed_form_is_refused():
-    swish, one = nk.Activation("swish", jax.nn.swish), array(1)
-    for name in ("dual", "dual_dot"):
-        with refuses(ValueError, "activation", f"a closed form {name}", r"Write Activation\('swish', fn, dual="):
-            getattr(nk, name)(swish, one, one, one)
+def covariances() -> tuple[jnp.ndarray, ...]:
+    """Variances and covariances, (q, c, r), of 30 pairs, ρ = ±1 and 0 among them."""
+    a = np.random.default_rng(7).normal(size=(27, 2, 2)) / 2
+    s = a @ a.transpose(0, 2, 1)
+    ends = [[1, 1, 1], [1, -1, 1], [1, 0, 0.5]]
+    entries = ((0, 0), (0, 1), (1, 1))
+    return tuple(jnp.asarray([*s[:, i, j], *np.array(ends)[:, i + j]], DTYPE) for i, j in entries)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def slopes(form, activation, q, c, r):
+    return jax.vmap(jax.grad(lambda *qcr: form(activation, *qcr), argnums=(0, 1, 2)))(q, c, r)
+
+
+@by_closed_form
+def test_the_polar_rule_gives_the_closed_forms(activation):
+    q, c, r = covariances()
+    bare = nk.Activation("bare", activation.fn)
+    for form in (nk.dual, nk.dual_dot):
+        assert_close(form(bare, q, c, r), form(activation, q, c, r), POLAR)
+
+
+@pytest.mark.parametrize("activation", [nk.relu, nk.gelu], ids=lambda a: a.name)
+def test_the_derivatives_of_the_polar_rule_are_those_of_the_closed_forms(activation):
+    q, c, r = covariances()
+    inside = np.abs(np.asarray(c, float)) < 0.99 * np.sqrt(np.asarray(q * r, float))
+    bare = nk.Activation("bare", activation.fn)
+    for form in (nk.dual, nk.dual_dot):
+        for polar, exact in zip(slopes(form, bare, q, c, r), slopes(form, activation, q, c, r), strict=True):
+            assert jnp.isfinite(polar).all()
+            # Where the dual of a jump has the slope 1/√(qr − c²), a rounding of c moves it by its inverse square.
+            assert_close(polar[inside], exact[inside], 100 * POLAR, np.abs(np.asarray(exact))[inside] + 1)
+
+
+@pytest.mark.parametrize(("q", "c", "r"), [(1.0, 0.4, 0.8), (0.3, -0.5, 1.2), (2.0, 1.1, 0.7)])
+def test_tanh_by_quadrature(q, c, r):
+    at = array(q), array(c), array(r)
+    assert_close(nk.dual(nk.tanh, *at), [dual_by_quadrature(math.tanh, q, c, r)], 4 * POLAR + 1e-10, 1)
+    expected = dual_by_quadrature(lambda u: 1 / math.cosh(u) ** 2, q, c, r)
+    assert_close(nk.dual_dot(nk.tanh, *at), [expected], 4 * POLAR + 1e-10, 1)
+
+
+def test_price_for_an_activation_with_a_kink_and_no_closed_form():
+    # |u| = 2 relu(u) − u has the dual (2/π)√(qr)(√(1 − ρ²) + ρ arcsin ρ), so E[σ̇σ̇] = (2/π) arcsin ρ.
+    absolute = nk.Activation("absolute", jnp.abs)
+    q, c, r = array(1, 2), array(0.3, -0.7), array(1, 0.5)
+    rho = np.asarray(c, float) / np.sqrt(np.asarray(q * r, float))
+    assert_close(nk.dual_dot(absolute, q, c, r), 2 / math.pi * np.arcsin(rho), 2 * POLAR, 1)
+    slope = jax.vmap(jax.grad(lambda c, q, r: nk.dual_dot(absolute, q, c, r)))(c, q, r)
+    assert_close(slope, 2 / math.pi / np.sqrt(np.asarray(q * r - c * c, float)), 8 * POLAR, 1)
+
+
+def test_leaky_relu_between_relu_and_the_identity():
+    u = array(-2, 0, 3)
+    assert nk.leaky_relu(0.25)(u).tolist() == [-0.5, 0, 3]
+    assert nk.leaky_relu(0.25) is nk.leaky_relu(0.25)
+    q, c, r = covariances()
+    for slope, same in ((0.0, nk.relu), (1.0, nk.identity)):
+        assert_close(nk.dual(nk.leaky_relu(slope), q, c, r), nk.dual(same, q, c, r), 8 * EPS, jnp.sqrt(q * r) + EPS)
+
+
+@pytest.mark.parametrize("activation", CLOSED[:3], ids=lambda a: a.name.split("(")[0])
+def test_homogeneous_activations_step_as_their_duals(activation):
+    gain, step = activation.homogeneous
+    rho = array(-1, -0.6, 0, 0.3, 1)
+    one = jnp.ones_like(rho)
+    slope, gap = step(1 - rho)
+    assert_close(gain * (1 - gap), nk.dual(activation, one, rho, one), 8 * EPS)
+    assert_close(gain * slope, nk.dual_dot(activation, one, rho, one), 8 * EPS)
+    assert_close(activation(array(-6, 3)), 3 * activation(array(-2, 1)), 4 * EPS)
+
+
+def test_polynomials_are_the_same_object_for_the_same_coefficients():
+    square = nk.polynomial((0.0, 0.0, 1.0))
+    assert square(array(3)).tolist() == [9] and square is nk.polynomial([0.0, 0.0, 1.0])
+    # E[u²v²] = qr + 2c² and E[2u 2v] = 4c.
+    assert nk.dual(square, array(2), array(1), array(3)).tolist() == [8]
+    assert nk.dual_dot(square, array(2), array(1), array(3)).tolist() == [4]
+
+
+@pytest.mark.parametrize("activation", [nk.relu, nk.tanh, nk.gelu, nk.sine], ids=lambda a: a.name)
+def test_hermite_coefficients_give_the_dual(activation):
+    a = nk.hermite_coefficients(activation, 40)
+    assert a.shape == (41,) and a.dtype == DTYPE
+    rho = array(-0.4, 0, 0.4)
+    one = jnp.ones_like(rho)
+    series = (np.asarray(a, float) ** 2 * np.asarray(rho, float)[:, None] ** np.arange(41)).sum(1)
+    # What is left out is below 0.4⁴¹ E[σ²].
+    assert_close(series, nk.dual(activation, one, rho, one), 4 * POLAR, 1)
+
+
+def test_hermite_coefficients_of_relu():
+    # a_0 = 1/√(2π), a_1 = 1/2, a_{2k+1} = 0 after that, and Σ a_i² = E relu² = 1/2.
+    a = np.asarray(nk.hermite_coefficients(nk.relu, 300), float)
+    assert_close(a[:2], [1 / math.sqrt(2 * math.pi), 0.5], 8 * EPS + 1e-12)  # 1400 nodes, good to 1e-12
+    assert np.abs(a[3::2]).max() < 64 * EPS + 1e-12
+    # a_i² ~ i^{−5/2}/(2π)·√(2/π)…: the rest of the sum is below i^{−3/2}.
+    assert 0 < 0.5 - (a**2).sum() < 300**-1.5
+
+
+def test_bad_variances_are_refused():
+    one = array(1, 1)
+    for form in (nk.dual, nk.dual_dot):
+        with refuses(ValueError, "q, c and r", "one shape", r"Write q, c, r = jnp.broadcast_arrays"):
+            form(nk.relu, one, one[0], one)
+        for bad in ((-one, one, one), (one, 2 * one, one), (one, jnp.nan * one, one)):
+            with refuses(ValueError, "q, c and r", "c² ≤ qr", "Write q and r as the diagonal"):
+                form(nk.relu, *bad)
+        with refuses(TypeError, "q and c", "one dtype", "Write c.astype"):
+            form(nk.relu, one, one.astype("float16"), one)
+
+
+def test_bad_activations_are_refused():
+    for slope in (math.nan, math.inf, "0.1", True):
+        with refuses(ValueError, "slope", "finite and real", "Write, for example, slope=0.1"):
+            nk.leaky_relu(slope)
+    with refuses(ValueError, "coefficients", "at least one number", "Write, for example"):
+        nk.polynomial([])
+    with refuses(ValueError, "coefficients", "finite and real", "Write, for example"):
+        nk.polynomial([1.0, math.nan])
+    for degree in (0, 2.5, True):
+        with refuses(ValueError, "degree", "an integer from 1 on", "Write, for example, degree=100"):
+            nk.hermite_coefficients(nk.relu, degree)

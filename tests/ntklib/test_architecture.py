@@ -19,13 +19,16 @@ MAY_IMPORT = {
     "__init__": set(MODULES) - {"_blocks", "_checks"},
     "_blocks": set(),
     "_checks": set(),
-    "activations": set(),
+    "activations": {"_checks"},
     "data": {"_checks"},
+    "depth": {"_checks", "activations"},
     "dynamics": {"_checks"},
     "empirical": {"_blocks", "_checks", "activations", "mlp"},
     "limit": {"_blocks", "_checks", "activations", "mlp"},
     "mlp": {"_checks", "activations"},
     "plots": {"_checks"},
+    "random_features": {"_checks"},
+    "regression": {"_checks", "dynamics"},
     "results": {"_checks"},
 }
 IN_FUNCTIONS_ONLY = {"matplotlib", "matplotlib_inline"}
