@@ -10,6 +10,9 @@ from jaxtyping import Array, PyTree
 Tile = Callable[[PyTree, PyTree], Array]
 """tile(points of the rows, points of the columns) -> their block of the matrix."""
 
+_State = tuple[Array, Array, Array, Array]
+"""The matrix so far, the tile to be written next, and where."""
+
 
 def gram(tile: Tile, rows: PyTree, columns: PyTree | None, block_size: int | None) -> Array:
     """The matrix of all tiles; without columns the upper triangle only, mirrored."""
@@ -30,18 +33,19 @@ def gram(tile: Tile, rows: PyTree, columns: PyTree | None, block_size: int | Non
 
     @jax.checkpoint  # reverse mode computes a tile again rather than keep the layers of all tiles
     def value(rows: PyTree, columns: PyTree | None, i: Array, j: Array) -> Array:
-        if columns is not None:
-            return tile(block(rows, i, height), block(columns, j, width))
-        half = tile(block(rows, i, height), block(rows, j, width))
-        return jnp.where((i == j) & below, half.T, half)
+        return tile(block(rows, i, height), block(rows if columns is None else columns, j, width))
 
-    def write(matrix: Array, pair: Array) -> tuple[Array, None]:
-        i, j = pair[0], pair[1]
-        # Without the barrier the compiler computes the tile again for the second write.
-        here = jax.lax.optimization_barrier(value(rows, columns, i, j))
-        matrix = jax.lax.dynamic_update_slice(matrix, here, (i * height, j * width))
+    def write(matrix: Array, here: Array, i: Array, j: Array) -> Array:
         if columns is None:
+            here = jnp.where((i == j) & below, here.T, here)
             matrix = jax.lax.dynamic_update_slice(matrix, here.T, (j * width, i * height))
-        return matrix, None
+        return jax.lax.dynamic_update_slice(matrix, here, (i * height, j * width))
 
-    return jax.lax.scan(write, jnp.zeros((n, m), jax.tree.leaves(rows)[0].dtype), jnp.asarray(pairs))[0]
+    # A tile is written one step after it was computed: if not, the compiler computes it again for every write.
+    def step(state: _State, pair: Array) -> tuple[_State, None]:
+        i, j = pair[0], pair[1]
+        return (write(*state), value(rows, columns, i, j), i, j), None
+
+    dtype, (first, _) = jax.tree.leaves(rows)[0].dtype, jnp.asarray(pairs[0])
+    nothing = jnp.zeros((n, m), dtype), jnp.zeros((height, width), dtype), first, first
+    return write(*jax.lax.scan(step, nothing, jnp.asarray(pairs))[0])

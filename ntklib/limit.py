@@ -378,7 +378,7 @@ def _profile_of_equal_norms(mlp: MLP, x: Array, y: Array | None, ntk: bool) -> _
         return None
     squares = np.concatenate([np.einsum("ij,ij->i", z, z, dtype=float) for z in (x, y) if z is not None])
     eps = float(jnp.finfo(x.dtype).eps)
-    if np.ndim(mlp.beta) or np.ptp(squares) > 8 * eps * squares.max():
+    if np.ndim(mlp.beta) or np.ptp(squares) > (1e-6 if eps > 1e-10 else 2e-14) * squares.max():
         return None
     at_zero, coefficients = _profile(mlp, jnp.asarray(squares.mean() / x.shape[1], x.dtype), ntk)
     # Rounding leaves less than 4ε in each coefficient: what is larger is the function.
