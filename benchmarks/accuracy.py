@@ -30,7 +30,7 @@ RHO = np.array([-1, *(a - 1 for a in NEAR), -0.9, -0.5, 0, 0.5, 0.9, *(1 - a for
 DEPTHS, BETAS, DTYPES = (2, 4, 10, 30, 100, 300), (0.0, 0.1), ("float32", "float64")
 LENGTHS = {"unequal": (1.0, 0.3, 3.0), "equal": (1.0, 1.0, 1.0)}
 """Of the second point in each draw; that of the first is 1, in units of √n_0."""
-SEED, POINTS = 0, 300
+SEED, POINTS = 0, 500
 """Many points of equal norm have an algorithm of their own, so others fill up the draws."""
 
 

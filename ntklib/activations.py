@@ -292,7 +292,7 @@ def relu_correlation_step(s: Float[Array, "*s"]) -> tuple[Float[Array, "*s"], Fl
     Returns:
         $\kappa_0$ and the next gap $1 - h(\rho)$, in the shape of s.
 
-    Source: depth paper Def. 5 and Prop. 2 · guide III.3.1.
+    Source: Guide III.3.1 · depth paper Def. 5 and Prop. 2.
 
     >>> kappa0, gap = relu_correlation_step(jnp.array([0.0, 1.0, 2.0]))
     >>> kappa0.round(6).tolist(), bool(jnp.allclose(gap, jnp.array([0.0, 1 - 1 / jnp.pi, 1.0])))
@@ -338,6 +338,8 @@ def _homogeneous(name: str, fn: Callable, gain: float, step: Callable[[Array], t
 
 
 relu = _homogeneous("relu", jax.nn.relu, 0.5, relu_correlation_step)
+r"""$\sigma(u) = \max(u, 0)$, in closed form: the arc-cosine kernels of Cho and Saul."""
+
 identity = Activation(
     "identity",
     lambda u: u,
@@ -345,10 +347,11 @@ identity = Activation(
     lambda q, c, r: jnp.ones_like(c),
     Homogeneous(1.0, lambda s: (jnp.ones_like(s), s)),
 )
+r"""$\sigma(u) = u$, in closed form: deep linear networks."""
 
 
 def leaky_relu(slope: float) -> Activation:
-    r"""The activation $\sigma(u) = \max(u, 0) + a \min(u, 0)$.
+    r"""The activation $\sigma(u) = \max(u, 0) + a \min(u, 0) = a u + (1 - a) \max(u, 0)$.
 
     Args:
         slope: a, on the left of 0; 0 is ReLU and 1 the identity.
@@ -359,7 +362,7 @@ def leaky_relu(slope: float) -> Activation:
     Raises:
         ValueError: If slope is not a finite number.
 
-    Source: Guide I.2.7 (ReLU); $E[\sigma\sigma] = a c + (1 - a)^2 E[\mathrm{relu}\,\mathrm{relu}]$.
+    Source: Guide I.2.7.
 
     >>> leaky_relu(0.5)(jnp.array([-2.0, 2.0])).tolist()
     [-1.0, 2.0]
@@ -391,7 +394,7 @@ def polynomial(coefficients: Sequence[float]) -> Activation:
     Raises:
         ValueError: If there is no coefficient, or one is not a finite number.
 
-    Source: Guide III.3 (non-polynomial is what Prop. III.3.4 asks for) · JGH Prop. 2.
+    Source: Guide III.3 · JGH Prop. 2 (which asks for what is no polynomial).
 
     >>> polynomial([1.0, 0.0, 2.0])(jnp.array([3.0])).tolist()
     [19.0]
@@ -455,6 +458,13 @@ def _sine_dual(sign: int, q: Array, c: Array, r: Array) -> Array:
 
 
 erf = Activation("erf", jax.scipy.special.erf, _erf_dual, _erf_dual_dot)
+r"""$\sigma(u) = \frac{2}{\sqrt\pi} \int_0^u e^{-t^2} dt$, in closed form: the arcsine kernel of Williams."""
+
 gelu = Activation("gelu", partial(jax.nn.gelu, approximate=False), _gelu_dual, _gelu_dual_dot)
+r"""$\sigma(u) = u\, P(z \le u)$ for $z \sim N(0, 1)$, in closed form; not its approximation by tanh."""
+
 sine = Activation("sine", jnp.sin, partial(_sine_dual, -1), partial(_sine_dual, 1))
+r"""$\sigma(u) = \sin u$, in closed form."""
+
 tanh = Activation("tanh", jnp.tanh)
+r"""$\sigma(u) = \tanh u$, by quadrature."""

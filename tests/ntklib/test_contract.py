@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import pytest
+from oracles import slope
 from support import DTYPE, EPS, PUBLIC_FUNCTIONS, assert_close, parameters, points
 
 import ntklib as nk
@@ -110,6 +111,35 @@ def test_under_jit_and_vmap_it_is_the_loop(name):
             assert_close(a[i], e, 64 * EPS, jnp.abs(e).max() + EPS)
 
 
+@pytest.mark.parametrize("name", sorted(set(CALLS) - {"init", "sphere"}))  # which are given no numbers
+def test_gradients_under_jit_and_vmap_are_finite_and_right(name):
+    function, arguments, _ = CALLS[name]
+
+    def total(*arguments):
+        leaves = jax.tree.leaves(function(*arguments))
+        return sum((leaf * jnp.cos(jnp.arange(leaf.size, dtype=DTYPE)).reshape(leaf.shape)).sum() for leaf in leaves)
+
+    inside = jax.tree.map(lambda a: 0.9 * a, arguments)  # cosines away from ±1, where they cannot be moved
+    stacked = jax.tree.map(lambda *a: jnp.stack(a), arguments, inside)
+    gradients = jax.jit(jax.vmap(jax.grad(total, argnums=tuple(range(len(arguments))))))(*stacked)
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(gradients))
+
+    if DTYPE == jnp.float32:
+        return  # differences have no digits to compare with
+    # Every array is stretched at a rate of its own, which leaves Gram matrices symmetric.
+    leaves, structure = jax.tree.flatten(inside)
+    directions = [a / (1 + i) for i, a in enumerate(leaves)]
+
+    def stretched(step):
+        moved = [a + step * d for a, d in zip(leaves, directions, strict=True)]
+        return float(total(*jax.tree.unflatten(structure, moved)))
+
+    changes = [float((g[1] * d).sum()) for g, d in zip(jax.tree.leaves(gradients), directions, strict=True)]
+    # Differences over 2e-4 round by ε/2e-4 of the value, and are otherwise good to 1e-9.
+    error = (1e-9 + 1e4 * EPS) * (abs(stretched(0)) + sum(map(abs, changes)))
+    assert abs(sum(changes) - slope(stretched)) <= error
+
+
 @by_call
 def test_a_second_call_compiles_nothing(name):
     function, arguments, traces_again = CALLS[name]
@@ -144,6 +174,7 @@ def test_a_new_beta_compiles_nothing(name):
 
 
 def test_training_compiles_once_per_function():
+    nk.train(network, PARAMS, X, X, steps=5)  # which compiles what looks at the end of training
     EVENTS.clear()
     for rate in (0.1, 0.2):
         nk.train(network, PARAMS, X, X, learning_rate=rate, steps=4)

@@ -331,6 +331,14 @@ def test_kernels_by_layer_are_the_duals_of_the_layers_before(activation):
         assert_close(sigma_dot, nk.dual_dot(activation, q, c, q.T), 4 * math.sqrt(EPS))
 
 
+@by_activation
+@by_beta
+def test_the_kernel_is_a_sum_over_layers(activation, beta):
+    k = nk.kernels_by_layer(nk.MLP(4, activation, beta), MIXED)
+    terms = [k.sigma[layer] * k.sigma_dot[layer:].prod(axis=0) for layer in range(4)]
+    assert_close(k.ntk[-1], sum(terms), 2 * KERNEL)
+
+
 def test_kernels_of_an_activation_without_closed_forms():
     bare, at = nk.Activation("bare", nk.erf.fn), (MIXED[:6], GENERIC[:4])
     for kernel in (nk.sigma, nk.ntk):
