@@ -56,7 +56,7 @@ def in_order(place: str) -> list[tuple[int, int | str]]:
     """Chapters I, II, …, numbers by value, and words by their letters."""
     roman = ["I", "II", "III", "IV", "V", "VI"]
     parts = re.findall(r"\d+|\w+", place)
-    return [(0, roman.index(p) if p in roman else int(p)) if p in roman or p.isdigit() else (1, p) for p in parts]
+    return [(0, roman.index(p) if p in roman else int(p)) if p in roman or p.isdecimal() else (1, p) for p in parts]
 
 
 def public_name(app: Sphinx, env: Any, node: nodes.Element, content: nodes.Element) -> nodes.Element | None:
