@@ -32,17 +32,14 @@ class Equations(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """One row for each place and function, in the order of the source."""
         rows = sorted(places(self.arguments[0]), key=lambda row: in_order(row[0]))
-        table = [
-            ".. list-table::",
-            "   :header-rows: 1",
-            "   :class: equations",
-            "",
-            "   * - Place",
-            "     - Function",
-            "     - Computes",
-        ]
+        table = [".. list-table::", "   :header-rows: 1", "   :widths: 20 80", "", "   * - Place", "     - Function"]
         for place, role, name, sentence in rows:
-            table += [f"   * - {as_rst(place)}", f"     - :py:{role}:`~ntklib.{name}`", f"     - {as_rst(sentence)}"]
+            table += [
+                f"   * - {as_rst(place)}",
+                f"     - :py:{role}:`~ntklib.{name}`",
+                "",
+                f"       {as_rst(sentence)}",
+            ]
         box = nodes.container()
         self.state.nested_parse(StringList(table, source="equations"), self.content_offset, box)
         return box.children
