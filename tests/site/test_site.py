@@ -1,5 +1,6 @@
 """The whole site: links, claims, ledger, search, theme, sidebar, solutions, copying, launching, explorer."""
 
+import inspect
 import json
 import re
 from html.parser import HTMLParser
@@ -9,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import yaml
 from playwright.sync_api import expect
+
+import ntklib as nk
 
 ROOT = Path(__file__).parents[2]
 CHAPTER = "book/ntk/deriving_the_ntk"
@@ -66,6 +69,15 @@ def test_links_lead_to_pages_and_anchors(documents, site):
         if is_broken(target, anchor)
     }
     assert sorted(broken) == []
+
+
+def test_every_function_is_in_the_reference_and_every_source_leads_to_its_function(document):
+    functions = {name for name in nk.__all__ if inspect.isfunction(getattr(nk, name))}
+    reference = document("book/end/reference")
+    assert {f"ntklib.{name}" for name in functions} <= reference.ids
+    linked = {address.partition("#ntklib.")[2] for address in document("book/end/equations").addresses}
+    from_a_source = {name for name in functions if re.search(r"Source:.*(Guide|JGH|depth)", getattr(nk, name).__doc__)}
+    assert from_a_source <= linked
 
 
 def test_index_leads_to_the_first_page(desktop):
