@@ -13,6 +13,7 @@ Conventions, the same in every function:
 from ntklib import plots, results
 from ntklib.activations import (
     Activation,
+    Homogeneous,
     dual,
     dual_dot,
     erf,
@@ -66,6 +67,7 @@ __all__ = [
     "Blocks",
     "Forward",
     "Gaussian",
+    "Homogeneous",
     "Kernels",
     "Layer",
     "Params",
