@@ -233,7 +233,7 @@ def test_points_of_equal_norm_take_the_way_that_is_meant_for_them(depth, beta):
     underflows = depth == 300 and DTYPE == jnp.float32
     assert (profile is None) == (depth == 2 or underflows)
     if profile is not None:
-        assert len(profile.coefficients) <= 24 if DTYPE == jnp.float32 else 88
+        assert len(profile.coefficients) <= (24 if DTYPE == jnp.float32 else 88)
 
 
 def test_points_of_almost_equal_norm_are_not_taken_for_equal():
