@@ -2,7 +2,8 @@
 
 `{claim}` names a claim with its verdict and links to the cell that checks it and to its row of the ledger;
 `{claims}` lists the claims of a chapter, `{ledger}` those of the whole book, `{ledger-totals}` counts them.
-A code cell tagged `claim:<id>` becomes the target of these links. All of it is read from claims.yml at each build.
+A code cell tagged `claim:<id>` becomes the target of these links. All of it is read at each build from sources.yml and
+from the files <chapter>.claims.yml that lie beside the chapters.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 LEDGER_PAGE = "book/end/ledger"
-CLAIMS = Path(__file__).parents[1] / "claims.yml"
+ROOT = Path(__file__).parents[2]
 VERDICTS = {
     "holds": "hold",
     "conditional": "hold under a condition",
@@ -40,7 +41,7 @@ class ClaimRole(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         claims = self.env.ledger["claims"]
         if self.text not in claims:
-            message = self.inliner.reporter.error(f"claim {self.text!r} is not in claims.yml", line=self.lineno)
+            message = self.inliner.reporter.error(f"claim {self.text!r} is in no file *.claims.yml", line=self.lineno)
             return [self.inliner.problematic(self.rawtext, self.rawtext, message)], [message]
         return [badge(claims[self.text])], []
 
@@ -123,12 +124,24 @@ def rows(directive: SphinxDirective, claims: list[dict[str, str]], anchors: bool
     return items
 
 
-def read_claims(app: Sphinx) -> None:
+def read_yaml(path: Path) -> Any:
+    """The content of a file."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def read_claims() -> list[dict[str, str]]:
+    """All claims with the chapter that checks them, in the order of the book."""
+    toc = read_yaml(ROOT / "_toc.yml")
+    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    files = [(chapter, ROOT / f"{chapter}.claims.yml") for chapter in chapters]
+    return [claim | {"chapter": chapter} for chapter, path in files if path.exists() for claim in read_yaml(path)]
+
+
+def load_ledger(app: Sphinx) -> None:
     """Load the ledger, and rebuild every page when it changed."""
-    content = yaml.safe_load(CLAIMS.read_text(encoding="utf-8"))
     ledger = {
-        "sources": content["sources"],
-        "claims": {claim["id"]: claim for claim in content["claims"]},
+        "sources": read_yaml(ROOT / "book" / "sources.yml"),
+        "claims": {claim["id"]: claim for claim in read_claims()},
     }
     app.env.ledger_changed = getattr(app.env, "ledger", None) != ledger
     app.env.ledger = ledger
@@ -166,7 +179,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("ledger", LedgerDirective)
     app.add_directive("ledger-totals", TotalsDirective)
     app.add_js_file("book.js")
-    app.connect("builder-inited", read_claims)
+    app.connect("builder-inited", load_ledger)
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-read", mark_cells)
     app.connect("doctree-resolved", resolve_links)

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-import yaml
+from ledger import read_claims, read_yaml
 
 ROOT = Path(__file__).parents[2]
-CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-LEDGER = yaml.safe_load((ROOT / "book" / "claims.yml").read_text(encoding="utf-8"))
+CONFIG = read_yaml(ROOT / "_config.yml")
+TOC = read_yaml(ROOT / "_toc.yml")
+SOURCES = read_yaml(ROOT / "book" / "sources.yml")
+CLAIMS = read_claims()
 
 PAGES = [TOC["root"]] + [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 CHAPTERS = [page for page in PAGES if (ROOT / f"{page}.ipynb").exists()]

@@ -4,9 +4,9 @@ import ast
 import re
 
 import pytest
-from contents import CHAPTERS, LEDGER, PAGES, ROOT, cells, tags, text
+from contents import CHAPTERS, CLAIMS, PAGES, ROOT, SOURCES, cells, tags, text
 
-CLAIMS = {claim["id"]: claim for claim in LEDGER["claims"]}
+CHAPTER = {claim["id"]: claim["chapter"] for claim in CLAIMS}
 TAGGED = [
     (tag.removeprefix("claim:"), chapter, cell)
     for chapter in CHAPTERS
@@ -17,29 +17,33 @@ TAGGED = [
 
 
 def test_ids_are_unique():
-    assert len(CLAIMS) == len(LEDGER["claims"])
+    assert len(CHAPTER) == len(CLAIMS)
 
 
-@pytest.mark.parametrize("claim", LEDGER["claims"], ids=lambda claim: claim["id"])
+def test_every_file_of_claims_lies_beside_a_chapter():
+    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "book").rglob("*.claims.yml")}
+    assert found == {f"{chapter}.claims.yml" for chapter in CHAPTER.values()}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["id"])
 def test_entry_is_complete(claim):
     assert set(claim) - {"note"} == {"id", "source", "where", "statement", "kind", "verdict", "chapter"}
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", claim["id"])
-    assert claim["source"] in LEDGER["sources"]
+    assert claim["source"] in SOURCES
     assert claim["id"].startswith(claim["source"] + "-")
     assert claim["kind"] in {"symbolic", "exact", "numerical", "experiment"}
     assert claim["verdict"] in {"holds", "conditional", "corrected", "open"}
     assert claim["verdict"] == "holds" or claim.get("note"), "a condition or a correction says what is true"
-    assert claim["chapter"] in PAGES
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("claim", CHAPTER)
 def test_claim_has_exactly_one_cell_in_its_chapter(claim):
-    assert [chapter for found, chapter, _ in TAGGED if found == claim] == [CLAIMS[claim]["chapter"]]
+    assert [chapter for found, chapter, _ in TAGGED if found == claim] == [CHAPTER[claim]]
 
 
 @pytest.mark.parametrize(("claim", "chapter", "cell"), TAGGED, ids=[found for found, _, _ in TAGGED])
 def test_tagged_cell_is_in_the_ledger_and_asserts(claim, chapter, cell):
-    assert claim in CLAIMS
+    assert claim in CHAPTER
     assertions = [node for node in ast.walk(ast.parse(cell["source"])) if isinstance(node, ast.Assert)]
     assert assertions
     for assertion in assertions:
@@ -47,14 +51,12 @@ def test_tagged_cell_is_in_the_ledger_and_asserts(claim, chapter, cell):
         assert names, "an assertion without a name cannot fail"
 
 
-@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("claim", CHAPTER)
 def test_chapter_states_the_claim_beside_its_verdict(claim):
-    assert text(CLAIMS[claim]["chapter"]).count(f"{{claim}}`{claim}`") >= 2, (
-        "once at the start, once where it is stated"
-    )
+    assert text(CHAPTER[claim]).count(f"{{claim}}`{claim}`") >= 2, "once at the start, once where it is stated"
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_claims_named_in_the_text_exist(page):
     source = text(page) if page in CHAPTERS else (ROOT / f"{page}.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"\{claim\}`([^`]+)`", source)) <= set(CLAIMS)
+    assert set(re.findall(r"\{claim\}`([^`]+)`", source)) <= set(CHAPTER)

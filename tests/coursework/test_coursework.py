@@ -22,8 +22,9 @@ from nbgrader.utils import determine_grade
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
-MISTAKES = tomllib.loads((Path(__file__).parent / "wrong_answers.toml").read_text(encoding="utf-8"))
 CHAPTERS = sorted(path.name for path in (ROOT / "coursework" / "source").iterdir())
+WRONG_ANSWERS = Path(__file__).parent / "wrong_answers"
+MISTAKES = {c: tomllib.loads((WRONG_ANSWERS / f"{c}.toml").read_text(encoding="utf-8")) for c in CHAPTERS}
 ANSWERS = [(chapter, answer) for chapter in MISTAKES for answer in MISTAKES[chapter]]
 WRONG = [(chapter, answer, mistake["mistake"]) for chapter, answer in ANSWERS for mistake in MISTAKES[chapter][answer]]
 SEED = 7

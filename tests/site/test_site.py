@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import yaml
+from ledger import read_claims, read_yaml
 from playwright.sync_api import expect
 
 import ntklib as nk
@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 CHAPTER = "book/ntk/deriving_the_ntk"
 CHAPTER_WITH_EXPLORER = "book/experiments/convergence_of_the_ntk"
 LEDGER = "book/end/ledger"
-REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
-BOOK = yaml.safe_load((ROOT / "book/claims.yml").read_text(encoding="utf-8"))
-CLAIMS = BOOK["claims"]
+REPOSITORY = read_yaml(ROOT / "_config.yml")["repository"]
+SOURCES = read_yaml(ROOT / "book" / "sources.yml")
+CLAIMS = read_claims()
 THEME = "() => [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
 
 
@@ -236,7 +236,7 @@ def test_ledger_shows_every_claim_without_a_filter(ledger):
     ledger.expect(rows_with())
 
 
-@pytest.mark.parametrize("source", BOOK["sources"])
+@pytest.mark.parametrize("source", SOURCES)
 def test_ledger_narrows_by_source(ledger, source):
     ledger.filter(source=source)
     ledger.expect(rows_with(source=source))
