@@ -219,7 +219,7 @@ def test_the_derivatives_of_the_polar_rule_are_those_of_the_closed_forms(activat
     for form in (nk.dual, nk.dual_dot):
         for polar, exact in zip(slopes(form, bare, q, c, r), slopes(form, activation, q, c, r), strict=True):
             assert jnp.isfinite(polar).all()
-            # The dual of a jump has the slope 1/√(qr − c²), which a rounding of c moves by 1/(1 − ρ²) < 50 of it; twice.
+            # The dual of a jump has slope 1/√(qr − c²): a rounding of c moves it by 1/(1 − ρ²) < 50 of it; twice.
             assert_close(polar[inside], exact[inside], 100 * POLAR, np.abs(np.asarray(exact))[inside] + 1)
 
 
