@@ -224,7 +224,7 @@ def gram(value: Any, name: str) -> Array:
     return matrix
 
 
-def rounding(eigenvalues: Array) -> Array:
+def rounding(eigenvalues: Any) -> Any:
     """What rounding may leave of an eigenvalue that should be 0: up to 0.7 √N ε λ_1 was measured."""
     return 4 * len(eigenvalues) ** 0.5 * float(jnp.finfo(eigenvalues.dtype).eps) * eigenvalues.max()
 

@@ -366,7 +366,6 @@ def _dual_recursion(mlp: MLP, first: Array, variances: _Variances) -> _Recursion
 # Points of equal norm. With θ the angle of the lifted points (x/√n_0, β), the kernel is smooth in
 # w = (1 + a) θ/(aπ + θ), which resolves the layer of width ~1/L that it has at θ = 0.
 
-
 _ANGLES, _DEGREE = 192, 95
 """At how many angles a profile is computed, and the degree of the polynomial fitted to it."""
 
@@ -378,6 +377,7 @@ def _profile_of_equal_norms(mlp: MLP, x: Array, y: Array | None, ntk: bool) -> _
         return None
     squares = np.concatenate([np.einsum("ij,ij->i", z, z, dtype=float) for z in (x, y) if z is not None])
     eps = float(jnp.finfo(x.dtype).eps)
+    # Points put on a sphere, each entry rounded, have equal squared norms up to some ε.
     if np.ndim(mlp.beta) or np.ptp(squares) > (1e-6 if eps > 1e-10 else 2e-14) * squares.max():
         return None
     at_zero, coefficients = _profile(mlp, jnp.asarray(squares.mean() / x.shape[1], x.dtype), ntk)

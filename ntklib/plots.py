@@ -104,7 +104,7 @@ def spectrum(ax: "Axes", eigenvalues: Any, **marks: Any) -> "Line2D":
 
     Args:
         ax: The axis to draw on.
-        eigenvalues: $\lambda_i$ in any order, (N,). Those up to $N \varepsilon \lambda_1$, rounded zeros, are left out.
+        eigenvalues: $\lambda_i$ in any order, (N,). Rounded zeros, up to $4 \sqrt N \varepsilon \lambda_1$, stay out.
         **marks: Colour, label and marker for matplotlib's `plot`.
 
     Returns:
@@ -118,9 +118,8 @@ def spectrum(ax: "Axes", eigenvalues: Any, **marks: Any) -> "Line2D":
         raise ValueError(
             f"eigenvalues must have shape (N,): got {eigenvalues.shape}. Draw several spectra one after another."
         )
-    falling = np.sort(eigenvalues)[::-1]
-    rounding = len(falling) * np.finfo(np.result_type(falling, np.float32)).eps * falling[:1]
-    sure = falling[falling > rounding]
+    falling = np.sort(eigenvalues.astype(np.result_type(eigenvalues, np.float32)))[::-1]
+    sure = falling[falling > _checks.rounding(falling)] if len(falling) else falling
     marks = {"marker": "o", "ls": "none", "ms": 4, **marks}
     (line,) = ax.plot(np.arange(1, len(sure) + 1), sure, **marks)
     ax.set_yscale("log")

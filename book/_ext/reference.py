@@ -58,9 +58,10 @@ def places(source: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def in_order(place: str) -> list[tuple[int, int | str]]:
-    """Chapters I, II, …, numbers by value, and words by their letters."""
+    """Chapters I, II, … and numbers by value, then words by their letters; a word before a chapter does not count."""
     roman = ["I", "II", "III", "IV", "V", "VI"]
     parts = re.findall(r"\d+|\w+", place)
+    parts = parts[next((i for i, part in enumerate(parts) if part in roman), 0) :]
     return [(0, roman.index(p) if p in roman else int(p)) if p in roman or p.isdecimal() else (1, p) for p in parts]
 
 
