@@ -51,6 +51,16 @@ def test_tagged_cell_is_in_the_ledger_and_asserts(claim, chapter, cell):
         assert names, "an assertion without a name cannot fail"
 
 
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_closeness_is_said_in_full(chapter):
+    """With rtol alone numpy and jax still accept 1e-8, with atol alone one part in 10^5."""
+    code = "\n".join(cell["source"] for cell in cells(chapter, "code")[1:])
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    close = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "allclose"]
+    vague = [ast.unparse(call) for call in close if {key.arg for key in call.keywords} != {"rtol", "atol"}]
+    assert vague == []
+
+
 @pytest.mark.parametrize("claim", CHAPTER)
 def test_chapter_states_the_claim_beside_its_verdict(claim):
     assert text(CHAPTER[claim]).count(f"{{claim}}`{claim}`") >= 2, "once at the start, once where it is stated"
