@@ -93,7 +93,7 @@ def floating(array: Array, name: str) -> None:
         )
 
 
-def finite(array: Array, name: str) -> None:
+def finite(array: Array | np.ndarray, name: str) -> None:
     """No NaN and no infinity, where the values can be looked at."""
     if is_concrete(array) and (bad := int((~np.isfinite(np.asarray(array))).sum())):  # numpy: jax would trace it
         raise ValueError(

@@ -208,6 +208,8 @@ def explorer(
     x_label: str,
     y_label: str,
     alt: str,
+    points: Any = None,
+    reference: Any = None,
 ) -> Explorer:
     """A curve that follows one or more sliders, without a kernel, a library or an outside file.
 
@@ -222,12 +224,14 @@ def explorer(
         x_label: Label of the x axis.
         y_label: Label of the y axis.
         alt: What the figure shows, for those who do not see it.
+        points: Dots that stay, such as the data, (M, 2).
+        reference: A dashed curve that stays, such as a limit, (A,).
 
     Returns:
         An object that a notebook shows.
 
     Raises:
-        ValueError: If the curves do not fit the sliders.
+        ValueError: If the curves do not fit the sliders, or the points or the reference do not fit the curves.
     """
     x, curves = np.asarray(x), np.asarray(curves)
     choices = tuple(len(values) for values in sliders.values())
@@ -236,11 +240,24 @@ def explorer(
             f"curves must have one axis per slider and one for x, {(*choices, len(x))}: got {curves.shape}, "
             f"{len(readings)} readings and {len(start)} starts. Write one curve and one reading for each choice."
         )
+    points = np.zeros((0, 2)) if points is None else np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 2 or ((points[:, 0] < x.min()) | (points[:, 0] > x.max())).any():
+        raise ValueError(
+            f"points must be rows (x, y) with x where the curves are: got shape {points.shape}. "
+            "Write jnp.stack([x, y], axis=1)."
+        )
+    dashed = np.zeros(0) if reference is None else np.asarray(reference)
+    if reference is not None and dashed.shape != x.shape:
+        raise ValueError(
+            f"reference must have one value per entry of x, {x.shape}: got shape {dashed.shape}. "
+            "Write the values of the dashed curve at x."
+        )
     _checks.finite(curves, "curves")
-    frame = _Frame(x, curves)
+    frame = _Frame(x, np.concatenate([curves.ravel(), points[:, 1], dashed]))
+    fixed = frame.fixed(x, dashed, points)
     paths = [frame.path(x, curves[i]) for i in product(*map(range, choices))]
     first = int(np.ravel_multi_index(tuple(start), choices))
-    svg = frame.svg(paths[first], x_ticks, x_label, y_label, alt)
+    svg = frame.svg(paths[first], fixed, x_ticks, x_label, y_label, alt)
     inputs = "\n".join(
         f'<label><span>{escape(label)}</span><input type="range" min="0" max="{len(values) - 1}" step="1" '
         f'value="{position}"><output></output></label>'
@@ -262,10 +279,10 @@ class _Frame:
 
     left, right, top, bottom = 60, 620, 30, 290
 
-    def __init__(self, x: np.ndarray, curves: np.ndarray) -> None:
+    def __init__(self, x: np.ndarray, heights: np.ndarray) -> None:
         self.x_range = float(x.min()), float(x.max())
-        self.y_ticks = _round_ticks(min(0.0, float(curves.min())), float(curves.max()))
-        self.y_range = self.y_ticks[0], max(self.y_ticks[-1], float(curves.max()))
+        self.y_ticks = _round_ticks(min(0.0, float(heights.min())), float(heights.max()))
+        self.y_range = self.y_ticks[0], max(self.y_ticks[-1], float(heights.max()))
 
     def across(self, x: float) -> str:
         low, high = self.x_range
@@ -278,7 +295,12 @@ class _Frame:
     def path(self, x: np.ndarray, y: np.ndarray) -> str:
         return "M" + "L".join(f"{self.across(a)},{self.up(b)}" for a, b in zip(x, y, strict=True))
 
-    def svg(self, path: str, x_ticks: Mapping[str, float], x_label: str, y_label: str, alt: str) -> str:
+    def fixed(self, x: np.ndarray, dashed: np.ndarray, points: np.ndarray) -> str:
+        line = '<path class="reference" stroke="gray" stroke-width="2" stroke-dasharray="7 5" fill="none" d="{}"/>'
+        dots = [f'<circle cx="{self.across(a)}" cy="{self.up(b)}" r="6" fill="#d55e00"/>' for a, b in points]
+        return (line.format(self.path(x, dashed)) if len(dashed) else "") + "".join(dots)
+
+    def svg(self, path: str, fixed: str, x_ticks: Mapping[str, float], x_label: str, y_label: str, alt: str) -> str:
         rows = [
             f'<path class="tick" stroke="gray" d="M{self.left},{self.up(y)}H{self.right}"/>'
             f'<text x="{self.left - 8}" y="{self.up(y)}" dy=".35em" text-anchor="end">{y:g}</text>'
@@ -295,7 +317,7 @@ class _Frame:
             f"{''.join(rows)}{''.join(columns)}"
             f'<text x="{self.left}" y="18">{escape(y_label)}</text>'
             f'<text x="{middle}" y="{self.bottom + 44}" text-anchor="middle">{escape(x_label)}</text>'
-            f'<path class="curve" stroke="#0072b2" stroke-width="3" fill="none" d="{path}"/></svg>'
+            f'<path class="curve" stroke="#0072b2" stroke-width="3" fill="none" d="{path}"/>{fixed}</svg>'
         )
 
 

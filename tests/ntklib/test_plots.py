@@ -1,5 +1,8 @@
 """Pictures: what is drawn is what was given, on the axis that was given and nowhere else."""
 
+import json
+import re
+
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
@@ -143,3 +146,43 @@ def test_labels_of_ones_own_stay(ax):
     plots.spectrum(ax, jnp.ones(3))
     plots.components(ax, jnp.ones((5, 3)), jnp.ones(5, int))
     assert labels(ax) == ("mine", "my own")
+
+
+def explorer(**changes):
+    x = np.linspace(0, 1, 3)
+    curves = np.array([[[0.0, 1, 2], [0, 2, 4]], [[0, 3, 6], [0, 5, 10]]])
+    sliders = {"time t": ["0", "1"], "width <w>": ["2", "3"]}
+    usual = {"sliders": sliders, "start": (1, 0), "readings": list("abcd"), "x_ticks": {"½": 0.5}}
+    labels = {"x_label": "x", "y_label": "f(x)", "alt": "Straight lines through zero."}
+    return plots.explorer("lines", x, **{"curves": curves} | usual | labels | changes)
+
+
+def test_an_explorer_starts_with_the_chosen_curve_and_holds_them_all():
+    drawn = explorer()
+    shown = drawn._repr_mimebundle_()
+    assert shown["image/svg+xml"] == drawn.svg and shown["text/plain"] == "Straight lines through zero."
+    assert 'd="M60.0,290.0L340.0,212.0L620.0,134.0"' in drawn.svg  # 3 and 6 of 10, between the heights 290 and 30
+    assert '<figcaption aria-live="polite">c</figcaption>' in drawn.html and "width &lt;w&gt;" in drawn.html
+    held = json.loads(re.search(r'application/json">(.*?)</script>', drawn.html)[1])
+    assert held["values"] == [["0", "1"], ["2", "3"]] and held["readings"] == list("abcd")
+    assert [curve.split(",")[-1] for curve in held["curves"]] == ["238.0", "186.0", "134.0", "30.0"]
+    assert "circle" not in drawn.svg and "dasharray" not in drawn.svg
+
+
+def test_an_explorer_keeps_points_and_a_reference():
+    drawn = explorer(points=[[0.5, -10.0], [1.0, 10.0]], reference=np.array([0.0, 5.0, 10.0]))
+    assert re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', drawn.svg) == [("340.0", "290.0"), ("620.0", "30.0")]
+    assert 'stroke-dasharray="7 5" fill="none" d="M60.0,160.0L340.0,95.0L620.0,30.0"' in drawn.svg
+
+
+def test_an_explorer_refuses_what_does_not_fit():
+    with refuses(ValueError, "curves", "one axis per slider", "Write one curve and one reading"):
+        explorer(readings=["a"])
+    with refuses(ValueError, "points", "rows", "stack"):
+        explorer(points=[0.5, 1.0])
+    with refuses(ValueError, "points", "where the curves are", "stack"):
+        explorer(points=[[2.0, 1.0]])
+    with refuses(ValueError, "reference", "one value per entry of x", "Write the values"):
+        explorer(reference=np.zeros(2))
+    with refuses(ValueError, "curves", "finite", ""):
+        explorer(curves=np.full((2, 2, 3), np.nan))
