@@ -79,7 +79,7 @@ execute: $(VENV)/.book ## run all notebooks and store their outputs; a second ru
 
 .PHONY: experiments
 experiments: $(VENV)/.book ## run the long experiments (an hour or so); stopped, they go on where they were
-	@$(BIN)/python experiments/ntk_convergence.py
+	@for script in experiments/*.py; do $(BIN)/python $$script || exit 1; done
 
 PEER := .state/neural-tangents
 TORCH ?= .state/torch/bin/python
