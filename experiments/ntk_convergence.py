@@ -8,8 +8,7 @@ of inputs, since the paper gives none; and inputs on the circle, which it also m
     make experiments
 """
 
-import json
-import time
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
+from resumable import records
 
 import ntklib as nk
 
@@ -46,6 +45,10 @@ class Run(NamedTuple):
     inputs: int
     initialisation: int
     on_circle: bool = False
+
+    def __str__(self) -> str:
+        where = " on the circle" if self.on_circle else ""
+        return f"width {self.width}, {self.inputs} inputs{where}, initialisation {self.initialisation}"
 
     @property
     def path(self) -> Path:
@@ -80,9 +83,8 @@ def kernel(params: nk.Params) -> list[float]:
     return nk.empirical_ntk(NETWORK, params, x_0, nk.circle(jnp.asarray(ANGLES, jnp.float32)))[0].tolist()
 
 
-def train(run: Run, bar: tqdm) -> None:
-    """Train one network and keep its kernels before and after."""
-    started = time.perf_counter()
+def train(run: Run, progress: Callable[[float], object]) -> dict:
+    """Train one network and record its kernels before and after."""
     x = inputs(run)
     y = x[:, :1] * x[:, 1:]
     params = nk.init(NETWORK, jax.random.key(run.seed), (2, *(run.width,) * (DEPTH - 1), 1))
@@ -90,23 +92,15 @@ def train(run: Run, bar: tqdm) -> None:
     for _ in range(STEPS // STEPS_PER_UPDATE):
         params, new = nk.train(outputs, params, x, y, steps=STEPS_PER_UPDATE, learning_rate=LEARNING_RATE)
         costs += new.tolist()
-        bar.update(run.width**2 * STEPS_PER_UPDATE / STEPS)
-    record = {
-        "before": before,
-        "after": kernel(params),
-        "costs": [costs[0], costs[-1]],
-        "seconds": time.perf_counter() - started,
-    }
-    partial = run.path.with_suffix(".partial")
-    partial.write_text(json.dumps(record))
-    partial.replace(run.path)
+        progress(STEPS_PER_UPDATE / STEPS)
+    return {"before": before, "after": kernel(params), "costs": [costs[0], costs[-1]]}
 
 
-def gather(records: dict[Run, dict]) -> None:
+def gather(found: dict[Run, dict]) -> None:
     """Write the result file from the records of all runs."""
 
     def stack(key: str, width: int, inputs: int, count: int, on_circle: bool = False) -> np.ndarray:
-        return np.array([records[Run(width, inputs, i, on_circle)][key] for i in range(count)])
+        return np.array([found[Run(width, inputs, i, on_circle)][key] for i in range(count)])
 
     arrays = {"angles": ANGLES, "coarse_angles": ANGLES[COARSE]}
     for key in ("before", "after"):
@@ -136,19 +130,12 @@ def gather(records: dict[Run, dict]) -> None:
         "precision": "float32",
         "seeds": "1000 * position of the width + initialisation; of the inputs: their number",
     }
-    seconds = sum(record["seconds"] for record in records.values())
+    seconds = sum(record["seconds"] for record in found.values())
     nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
 
 
 def main() -> None:
-    STATE.mkdir(parents=True, exist_ok=True)
-    missing = [run for run in runs() if not run.path.exists()]
-    with tqdm(total=sum(run.width**2 for run in runs()), unit_scale=True, unit="weights", smoothing=0.05) as bar:
-        bar.update(sum(run.width**2 for run in runs() if run not in missing))
-        for run in missing:
-            bar.set_description(f"width {run.width}, {run.inputs} inputs, initialisation {run.initialisation}")
-            train(run, bar)
-    gather({run: json.loads(run.path.read_text()) for run in runs()})
+    gather(records(runs(), train))
     print(f"Wrote {RESULT.relative_to(ROOT)}")
 
 

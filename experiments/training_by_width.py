@@ -8,8 +8,6 @@ run is kept in .state/, so that a stopped experiment resumes.
     make experiments
 """
 
-import json
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
+from resumable import records
 
 import ntklib as nk
 
@@ -58,6 +56,9 @@ class Run(NamedTuple):
     activation: str
     width: int
     initialisation: int
+
+    def __str__(self) -> str:
+        return f"{self.activation}, width {self.width}, initialisation {self.initialisation}"
 
     @property
     def path(self) -> Path:
@@ -141,9 +142,8 @@ def measured(net: nk.MLP, start: nk.Params, params: nk.Params, x: jax.Array) -> 
     return found
 
 
-def train(run: Run) -> None:
-    """Train one network and keep what has changed at each of the times."""
-    started = time.perf_counter()
+def train(run: Run, progress: Callable[[float], object]) -> dict:
+    """Train one network and record what has changed at each of the times."""
     net, everything = NETWORKS[run.activation], inputs()
     x, y = everything[:INPUTS], targets(everything[:INPUTS])
     start = nk.init(net, jax.random.key(run.seed), (DIMENSION, run.width, run.width, 1))
@@ -154,6 +154,7 @@ def train(run: Run) -> None:
     params, done, rows = start, 0, []
     for t in TIMES:
         params, _ = nk.train(OUTPUTS[run.activation], params, x, y, steps=t - done, learning_rate=LEARNING_RATE)
+        progress((t - done) / TIMES[-1])
         done, row = t, measured(net, start, params, x)
         f = nk.apply(net, params, everything)
         row["kernel_change"] = size(nk.empirical_ntk(net, params, x) - theta_0) / size(theta_0)
@@ -166,18 +167,15 @@ def train(run: Run) -> None:
             if layer != 1:  # the square matrix has no gap below its norm: it would need its own computation
                 row[f"weights_start_{layer}"] = operator_norm(W) / W.shape[1] ** 0.5
         rows.append({name: float(value) for name, value in row.items()})
-    record = {"values": rows, "seconds": time.perf_counter() - started}
-    partial = run.path.with_suffix(".partial")
-    partial.write_text(json.dumps(record))
-    partial.replace(run.path)
+    return {"values": rows}
 
 
-def gather(records: dict[Run, dict]) -> None:
+def gather(found: dict[Run, dict]) -> None:
     """Write the result file from the records of all runs."""
     arrays = {}
     for activation in NETWORKS:
         for width, count in INITIALISATIONS.items():
-            values = [records[Run(activation, width, i)]["values"] for i in range(count)]
+            values = [found[Run(activation, width, i)]["values"] for i in range(count)]
             for name in values[0][0]:
                 arrays[f"{activation}_{name}_{width}"] = np.array([[row[name] for row in rows] for rows in values])
     parameters = {
@@ -196,21 +194,13 @@ def gather(records: dict[Run, dict]) -> None:
         "seeds": "10000 * position of the activation + width + initialisation; of the inputs: 3",
         "quantities": QUANTITIES,
     }
-    seconds = sum(record["seconds"] for record in records.values())
+    seconds = sum(record["seconds"] for record in found.values())
     nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
 
 
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
-    STATE.mkdir(parents=True, exist_ok=True)
-    missing = [run for run in runs() if not run.path.exists()]
-    with tqdm(total=sum(run.width**2 for run in runs()), unit_scale=True, unit="weights", smoothing=0.05) as bar:
-        bar.update(sum(run.width**2 for run in runs() if run not in missing))
-        for run in missing:
-            bar.set_description(f"{run.activation}, width {run.width}, initialisation {run.initialisation}")
-            train(run)
-            bar.update(run.width**2)
-    gather({run: json.loads(run.path.read_text()) for run in runs()})
+    gather(records(runs(), train))
     print(f"Wrote {RESULT.relative_to(ROOT)}")
 
 

@@ -1,0 +1,39 @@
+"""Train what an experiment still lacks, with a progress bar; finished runs are kept, so that a stopped one goes on."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from tqdm import tqdm
+
+
+class Run(Protocol):
+    """One network to train: its width, for the progress bar, and the file that keeps its record."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def path(self) -> Path: ...
+
+
+AnyRun = TypeVar("AnyRun", bound=Run)
+
+
+def records(runs: Sequence[AnyRun], train: Callable[[AnyRun, Callable[[float], object]], dict]) -> dict[AnyRun, dict]:
+    """The record of every run, with its seconds; `train(run, progress)` makes one and calls `progress(share done)`."""
+    missing = [run for run in runs if not run.path.exists()]
+    work = {run: run.width**2 for run in runs}
+    done = sum(work[run] for run in runs if run not in missing)
+    with tqdm(total=sum(work.values()), initial=done, unit_scale=True, unit="weights", smoothing=0.05) as bar:
+        for run in missing:
+            bar.set_description(str(run))
+            started = time.perf_counter()
+            record = train(run, lambda share, weights=work[run]: bar.update(share * weights))
+            run.path.parent.mkdir(parents=True, exist_ok=True)
+            partial = run.path.with_suffix(".partial")
+            partial.write_text(json.dumps(record | {"seconds": time.perf_counter() - started}))
+            partial.replace(run.path)
+    return {run: json.loads(run.path.read_text()) for run in runs}
