@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -22,6 +23,10 @@ class Run(Protocol):
 AnyRun = TypeVar("AnyRun", bound=Run)
 
 
+def progress(bar: tqdm, weights: int, share: float) -> None:
+    bar.update(share * weights)
+
+
 def records(runs: Sequence[AnyRun], train: Callable[[AnyRun, Callable[[float], object]], dict]) -> dict[AnyRun, dict]:
     """The record of every run, with its seconds; `train(run, progress)` makes one and calls `progress(share done)`."""
     missing = [run for run in runs if not run.path.exists()]
@@ -31,9 +36,9 @@ def records(runs: Sequence[AnyRun], train: Callable[[AnyRun, Callable[[float], o
         for run in missing:
             bar.set_description(str(run))
             started = time.perf_counter()
-            record = train(run, lambda share, weights=work[run]: bar.update(share * weights))
+            record = train(run, partial(progress, bar, work[run]))
             run.path.parent.mkdir(parents=True, exist_ok=True)
-            partial = run.path.with_suffix(".partial")
-            partial.write_text(json.dumps(record | {"seconds": time.perf_counter() - started}))
-            partial.replace(run.path)
+            unfinished = run.path.with_suffix(".partial")
+            unfinished.write_text(json.dumps(record | {"seconds": time.perf_counter() - started}))
+            unfinished.replace(run.path)
     return {run: json.loads(run.path.read_text()) for run in runs}
