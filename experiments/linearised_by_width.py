@@ -1,0 +1,176 @@
+"""A network and its tangent, trained from the same start, by width: functions and parameters (guide IV.1).
+
+Two hidden layers of equal width, erf and ReLU, β = 0.1, NTK parametrisation; 60 steps of full-batch gradient descent
+at learning rate 1 on f*(γ) = sin 2γ + cos γ at eight points of the circle of radius 2. The parameters of the tangent
+follow from its values: its derivatives never change, so that θ_g(t) = θ(0) - J^T Σ η d_s / N, with one backward pass.
+Every array of the result is (initialisations, times), named activation_quantity_width. Every finished run is kept in
+.state/, so that a stopped experiment resumes.
+
+    make experiments
+"""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from resumable import records
+
+import ntklib as nk
+
+ROOT = Path(__file__).parents[1]
+STATE = ROOT / ".state" / "linearised_by_width"
+RESULT = ROOT / "book" / "data" / "results" / "linearised_by_width.json"
+
+DEPTH, BETA, LEARNING_RATE, RADIUS = 3, 0.1, 1.0, 2.0
+ANGLES = (-2.7, -2.0, -1.3, -0.5, 0.2, 0.8, 1.7, 2.5)
+NEW_INPUTS = 24
+TIMES = (1, 5, 20, 60)
+INITIALISATIONS = {16: 32, 32: 32, 64: 24, 128: 24, 256: 16, 512: 16, 1024: 12, 2048: 8}
+NETWORKS = {"erf": nk.MLP(DEPTH, nk.erf, BETA), "relu": nk.MLP(DEPTH, nk.relu, BETA)}
+
+QUANTITIES = {
+    "function_error": "root mean square over the inputs of f_t - g_t",
+    "function_error_new": "the same at the new inputs",
+    "cost_error": "|C(f_t) - C(g_t)|",
+    "parameter_error": "Euclidean length of theta_f(t) - theta_g(t)",
+    "parameter_change": "Euclidean length of theta_f(t) - theta(0)",
+    "parameter_change_linear": "Euclidean length of theta_g(t) - theta(0)",
+    "parameter_relative": "Euclidean length of theta_f(t) - theta(0), divided by that of theta(0)",
+    "parameter_max": "largest absolute entry of theta_f(t) - theta(0)",
+    "parameter_typical": "root mean square of the entries of theta_f(t) - theta(0)",
+    "smallest_eigenvalue": "smallest eigenvalue of Theta(t) on the inputs, divided by N",
+    "remaining": "root mean square over the inputs of f_t - f*",
+    "remaining_linear": "root mean square over the inputs of g_t - f*",
+}
+
+
+class Run(NamedTuple):
+    """One network to train."""
+
+    activation: str
+    width: int
+    initialisation: int
+
+    def __str__(self) -> str:
+        return f"{self.activation}, width {self.width}, initialisation {self.initialisation}"
+
+    @property
+    def path(self) -> Path:
+        return STATE / f"{self.activation}-width-{self.width}-initialisation-{self.initialisation}.json"
+
+    @property
+    def seed(self) -> int:
+        return 10_000 * list(NETWORKS).index(self.activation) + self.width + self.initialisation
+
+
+def runs() -> list[Run]:
+    return [Run(a, n, i) for n, count in INITIALISATIONS.items() for a in NETWORKS for i in range(count)]
+
+
+def inputs() -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The inputs, their targets and the new inputs."""
+    angles = jnp.array(ANGLES)
+    y = jnp.sin(2 * angles) + jnp.cos(angles)
+    return RADIUS * nk.circle(angles), y[:, None], RADIUS * nk.circle(NEW_INPUTS)
+
+
+def outputs_of(activation: str) -> Callable[[nk.Params, jax.Array], jax.Array]:
+    return lambda params, x: nk.apply(NETWORKS[activation], params, x)
+
+
+OUTPUTS = {activation: outputs_of(activation) for activation in NETWORKS}
+
+
+def rms(values: jax.Array) -> jax.Array:
+    return jnp.sqrt((values**2).mean())
+
+
+def flat(params: nk.Params) -> jax.Array:
+    return ravel_pytree(params)[0]
+
+
+def tangent(run: Run, start: nk.Params, x: jax.Array, y: jax.Array, new: jax.Array) -> dict[int, tuple]:
+    """The tangent at each of the times: values at the inputs and at the new ones, change of its parameters."""
+    net, f = NETWORKS[run.activation], OUTPUTS[run.activation]
+    everything = jnp.concatenate([x, new])
+    kernel = nk.empirical_ntk(net, start, everything, x)
+    g_0, pushed, found = f(start, everything), jnp.zeros_like(y), {}
+    _, backward = jax.vjp(lambda params: f(params, x), start)
+    for t in range(1, TIMES[-1] + 1):
+        pushed = pushed - LEARNING_RATE * ((g_0 + kernel @ pushed)[: len(x)] - y) / len(x)
+        if t in TIMES:
+            g = g_0 + kernel @ pushed
+            found[t] = g[: len(x)], g[len(x) :], flat(backward(pushed)[0])
+    return found
+
+
+def train(run: Run, progress: Callable[[float], object]) -> dict:
+    """Train one network and its tangent, and compare them at each of the times."""
+    net, f, (x, y, new) = NETWORKS[run.activation], OUTPUTS[run.activation], inputs()
+    start = nk.init(net, jax.random.key(run.seed), (2, run.width, run.width, 1))
+    linear, theta_0 = tangent(run, start, x, y, new), flat(start)
+    params, done, rows = start, 0, []
+    for t in TIMES:
+        params, _ = nk.train(f, params, x, y, steps=t - done, learning_rate=LEARNING_RATE)
+        progress((t - done) / TIMES[-1])
+        done, (g, g_new, change_g) = t, linear[t]
+        f_t, change = f(params, x), flat(params) - theta_0
+        row = {
+            "function_error": rms(f_t - g),
+            "function_error_new": rms(f(params, new) - g_new),
+            "cost_error": jnp.abs(nk.square_cost(f_t, y) - nk.square_cost(g, y)),
+            "parameter_error": jnp.linalg.norm(change - change_g),
+            "parameter_change": jnp.linalg.norm(change),
+            "parameter_change_linear": jnp.linalg.norm(change_g),
+            "parameter_relative": jnp.linalg.norm(change) / jnp.linalg.norm(theta_0),
+            "parameter_max": jnp.abs(change).max(),
+            "parameter_typical": rms(change),
+            "smallest_eigenvalue": jnp.linalg.eigvalsh(nk.empirical_ntk(net, params, x))[0] / len(x),
+            "remaining": rms(f_t - y),
+            "remaining_linear": rms(g - y),
+        }
+        rows.append({name: float(value) for name, value in row.items()})
+    return {"values": rows}
+
+
+def gather(found: dict[Run, dict]) -> None:
+    """Write the result file from the records of all runs."""
+    arrays = {}
+    for activation in NETWORKS:
+        for width, count in INITIALISATIONS.items():
+            values = [found[Run(activation, width, i)]["values"] for i in range(count)]
+            for name in QUANTITIES:
+                arrays[f"{activation}_{name}_{width}"] = np.array([[row[name] for row in rows] for rows in values])
+    parameters = {
+        "depth": DEPTH,
+        "activations": list(NETWORKS),
+        "beta": BETA,
+        "target": "sin 2γ + cos γ",
+        "radius": RADIUS,
+        "angles": ANGLES,
+        "new_inputs": NEW_INPUTS,
+        "learning_rate": LEARNING_RATE,
+        "times": TIMES,
+        "widths": list(INITIALISATIONS),
+        "initialisations": list(INITIALISATIONS.values()),
+        "precision": "float64",
+        "seeds": "10000 * position of the activation + width + initialisation",
+        "quantities": QUANTITIES,
+    }
+    seconds = sum(record["seconds"] for record in found.values())
+    nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
+
+
+def main() -> None:
+    jax.config.update("jax_enable_x64", True)
+    gather(records(runs(), train))
+    print(f"Wrote {RESULT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
