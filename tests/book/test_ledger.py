@@ -28,6 +28,7 @@ def test_every_file_of_claims_lies_beside_a_chapter():
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["id"])
 def test_entry_is_complete(claim):
     assert set(claim) - {"note"} == {"id", "source", "where", "statement", "kind", "verdict", "chapter"}
+    assert "$" not in claim["where"], "the place is shown as plain text, without formulas"
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", claim["id"])
     assert claim["source"] in SOURCES
     assert claim["id"].startswith(claim["source"] + "-")
