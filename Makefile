@@ -77,10 +77,10 @@ serve: book ## build the site and show it on http://127.0.0.1:8000
 execute: $(VENV)/.book ## run all notebooks and store their outputs; a second run changes nothing
 	@$(BIN)/python tools/execute.py
 
-EXPERIMENTS := ntk_convergence training_by_width
+EXPERIMENTS := ntk_convergence training_by_width linearised_by_width regression_on_the_circle principal_components
 
 .PHONY: experiments
-experiments: $(VENV)/.book ## run the long experiments (an hour or so); stopped, they go on where they were
+experiments: $(VENV)/.book ## run the long experiments (two hours); stopped, they go on where they were
 	@for experiment in $(EXPERIMENTS); do $(BIN)/python experiments/$$experiment.py || exit 1; done
 
 PEER := .state/neural-tangents
