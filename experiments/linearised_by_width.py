@@ -10,28 +10,21 @@ Every array of the result is (initialisations, times), named activation_quantity
 """
 
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from by_width import BETA, DEPTH, NETWORKS, OUTPUTS, Run, rms, runs, save
 from jax.flatten_util import ravel_pytree
 from resumable import records
 
 import ntklib as nk
 
-ROOT = Path(__file__).parents[1]
-STATE = ROOT / ".state" / "linearised_by_width"
-RESULT = ROOT / "book" / "data" / "results" / "linearised_by_width.json"
-
-DEPTH, BETA, LEARNING_RATE, RADIUS = 3, 0.1, 1.0, 2.0
+EXPERIMENT = "linearised_by_width"
+LEARNING_RATE, RADIUS = 1.0, 2.0
 ANGLES = (-2.7, -2.0, -1.3, -0.5, 0.2, 0.8, 1.7, 2.5)
 NEW_INPUTS = 24
 TIMES = (1, 5, 20, 60)
 INITIALISATIONS = {16: 32, 32: 32, 64: 24, 128: 24, 256: 16, 512: 16, 1024: 12, 2048: 8}
-NETWORKS = {"erf": nk.MLP(DEPTH, nk.erf, BETA), "relu": nk.MLP(DEPTH, nk.relu, BETA)}
 
 QUANTITIES = {
     "function_error": "root mean square over the inputs of f_t - g_t",
@@ -49,45 +42,11 @@ QUANTITIES = {
 }
 
 
-class Run(NamedTuple):
-    """One network to train."""
-
-    activation: str
-    width: int
-    initialisation: int
-
-    def __str__(self) -> str:
-        return f"{self.activation}, width {self.width}, initialisation {self.initialisation}"
-
-    @property
-    def path(self) -> Path:
-        return STATE / f"{self.activation}-width-{self.width}-initialisation-{self.initialisation}.json"
-
-    @property
-    def seed(self) -> int:
-        return 10_000 * list(NETWORKS).index(self.activation) + self.width + self.initialisation
-
-
-def runs() -> list[Run]:
-    return [Run(a, n, i) for n, count in INITIALISATIONS.items() for a in NETWORKS for i in range(count)]
-
-
 def inputs() -> tuple[jax.Array, jax.Array, jax.Array]:
     """The inputs, their targets and the new inputs."""
     angles = jnp.array(ANGLES)
     y = jnp.sin(2 * angles) + jnp.cos(angles)
     return RADIUS * nk.circle(angles), y[:, None], RADIUS * nk.circle(NEW_INPUTS)
-
-
-def outputs_of(activation: str) -> Callable[[nk.Params, jax.Array], jax.Array]:
-    return lambda params, x: nk.apply(NETWORKS[activation], params, x)
-
-
-OUTPUTS = {activation: outputs_of(activation) for activation in NETWORKS}
-
-
-def rms(values: jax.Array) -> jax.Array:
-    return jnp.sqrt((values**2).mean())
 
 
 def flat(params: nk.Params) -> jax.Array:
@@ -138,38 +97,27 @@ def train(run: Run, progress: Callable[[float], object]) -> dict:
     return {"values": rows}
 
 
-def gather(found: dict[Run, dict]) -> None:
-    """Write the result file from the records of all runs."""
-    arrays = {}
-    for activation in NETWORKS:
-        for width, count in INITIALISATIONS.items():
-            values = [found[Run(activation, width, i)]["values"] for i in range(count)]
-            for name in QUANTITIES:
-                arrays[f"{activation}_{name}_{width}"] = np.array([[row[name] for row in rows] for rows in values])
-    parameters = {
-        "depth": DEPTH,
-        "activations": list(NETWORKS),
-        "beta": BETA,
-        "target": "sin 2γ + cos γ",
-        "radius": RADIUS,
-        "angles": ANGLES,
-        "new_inputs": NEW_INPUTS,
-        "learning_rate": LEARNING_RATE,
-        "times": TIMES,
-        "widths": list(INITIALISATIONS),
-        "initialisations": list(INITIALISATIONS.values()),
-        "precision": "float64",
-        "seeds": "10000 * position of the activation + width + initialisation",
-        "quantities": QUANTITIES,
-    }
-    seconds = sum(record["seconds"] for record in found.values())
-    nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
+PARAMETERS = {
+    "depth": DEPTH,
+    "activations": list(NETWORKS),
+    "beta": BETA,
+    "target": "sin 2γ + cos γ",
+    "radius": RADIUS,
+    "angles": ANGLES,
+    "new_inputs": NEW_INPUTS,
+    "learning_rate": LEARNING_RATE,
+    "times": TIMES,
+    "widths": list(INITIALISATIONS),
+    "initialisations": list(INITIALISATIONS.values()),
+    "precision": "float64",
+    "seeds": "10000 * position of the activation + width + initialisation",
+    "quantities": QUANTITIES,
+}
 
 
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
-    gather(records(runs(), train))
-    print(f"Wrote {RESULT.relative_to(ROOT)}")
+    save(EXPERIMENT, records(runs(EXPERIMENT, INITIALISATIONS), train), INITIALISATIONS, PARAMETERS)
 
 
 if __name__ == "__main__":

@@ -9,26 +9,19 @@ run is kept in .state/, so that a stopped experiment resumes.
 """
 
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from by_width import BETA, DEPTH, NETWORKS, OUTPUTS, Run, rms, runs, save
 from resumable import records
 
 import ntklib as nk
 
-ROOT = Path(__file__).parents[1]
-STATE = ROOT / ".state" / "training_by_width"
-RESULT = ROOT / "book" / "data" / "results" / "training_by_width.json"
-
-DEPTH, BETA, LEARNING_RATE = 3, 0.1, 1.0
+EXPERIMENT = "training_by_width"
+LEARNING_RATE = 1.0
 DIMENSION, INPUTS, NEW_INPUTS = 4, 12, 4
 TIMES = (1, 5, 20, 100)
 INITIALISATIONS = {64: 24, 128: 24, 256: 24, 512: 16, 1024: 12, 2048: 8}
-NETWORKS = {"erf": nk.MLP(DEPTH, nk.erf, BETA), "relu": nk.MLP(DEPTH, nk.relu, BETA)}
 
 QUANTITIES = {
     "weights_op_l": "operator norm of W(t) - W(0), divided by the root of its number of columns; layers l = 0, 1, 2",
@@ -50,29 +43,6 @@ QUANTITIES = {
 }
 
 
-class Run(NamedTuple):
-    """One network to train."""
-
-    activation: str
-    width: int
-    initialisation: int
-
-    def __str__(self) -> str:
-        return f"{self.activation}, width {self.width}, initialisation {self.initialisation}"
-
-    @property
-    def path(self) -> Path:
-        return STATE / f"{self.activation}-width-{self.width}-initialisation-{self.initialisation}.json"
-
-    @property
-    def seed(self) -> int:
-        return 10_000 * list(NETWORKS).index(self.activation) + self.width + self.initialisation
-
-
-def runs() -> list[Run]:
-    return [Run(a, n, i) for n, count in INITIALISATIONS.items() for a in NETWORKS for i in range(count)]
-
-
 def inputs() -> jax.Array:
     """The inputs, then the new ones."""
     return jax.random.normal(jax.random.key(3), (INPUTS + NEW_INPUTS, DIMENSION))
@@ -80,17 +50,6 @@ def inputs() -> jax.Array:
 
 def targets(x: jax.Array) -> jax.Array:
     return x[:, :1] * x[:, 1:2]
-
-
-def outputs_of(activation: str) -> Callable[[nk.Params, jax.Array], jax.Array]:
-    return lambda params, x: nk.apply(NETWORKS[activation], params, x)
-
-
-OUTPUTS = {activation: outputs_of(activation) for activation in NETWORKS}
-
-
-def rms(values: jax.Array) -> jax.Array:
-    return jnp.sqrt((values**2).mean())
 
 
 def size(gram: jax.Array) -> jax.Array:
@@ -170,38 +129,27 @@ def train(run: Run, progress: Callable[[float], object]) -> dict:
     return {"values": rows}
 
 
-def gather(found: dict[Run, dict]) -> None:
-    """Write the result file from the records of all runs."""
-    arrays = {}
-    for activation in NETWORKS:
-        for width, count in INITIALISATIONS.items():
-            values = [found[Run(activation, width, i)]["values"] for i in range(count)]
-            for name in values[0][0]:
-                arrays[f"{activation}_{name}_{width}"] = np.array([[row[name] for row in rows] for rows in values])
-    parameters = {
-        "depth": DEPTH,
-        "activations": list(NETWORKS),
-        "beta": BETA,
-        "target": "x_1 x_2",
-        "dimension": DIMENSION,
-        "inputs": INPUTS,
-        "new_inputs": NEW_INPUTS,
-        "learning_rate": LEARNING_RATE,
-        "times": TIMES,
-        "widths": list(INITIALISATIONS),
-        "initialisations": list(INITIALISATIONS.values()),
-        "precision": "float64",
-        "seeds": "10000 * position of the activation + width + initialisation; of the inputs: 3",
-        "quantities": QUANTITIES,
-    }
-    seconds = sum(record["seconds"] for record in found.values())
-    nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
+PARAMETERS = {
+    "depth": DEPTH,
+    "activations": list(NETWORKS),
+    "beta": BETA,
+    "target": "x_1 x_2",
+    "dimension": DIMENSION,
+    "inputs": INPUTS,
+    "new_inputs": NEW_INPUTS,
+    "learning_rate": LEARNING_RATE,
+    "times": TIMES,
+    "widths": list(INITIALISATIONS),
+    "initialisations": list(INITIALISATIONS.values()),
+    "precision": "float64",
+    "seeds": "10000 * position of the activation + width + initialisation; of the inputs: 3",
+    "quantities": QUANTITIES,
+}
 
 
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
-    gather(records(runs(), train))
-    print(f"Wrote {RESULT.relative_to(ROOT)}")
+    save(EXPERIMENT, records(runs(EXPERIMENT, INITIALISATIONS), train), INITIALISATIONS, PARAMETERS)
 
 
 if __name__ == "__main__":
