@@ -140,7 +140,10 @@ def test_search_finds_a_word_of_a_chapter(desktop):
     page.get_by_role("button", name="Search").first.click()
     page.keyboard.type("Jacobian")
     page.keyboard.press("Enter")
-    page.locator(f'#search-results a[href*="{CHAPTER}.html"]').first.click()
+    found = page.locator(f'#search-results a[href*="{CHAPTER}.html"]').first
+    found.wait_for()
+    page.wait_for_load_state("networkidle")  # the search fetches every page that it found
+    found.click()
     page.wait_for_url(f"**/{CHAPTER}.html**")
     expect(page.locator("main")).to_contain_text("Jacobian")
 
