@@ -9,18 +9,16 @@ Every array of the result is (initialisations, times), named activation_quantity
     make experiments
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
-from by_width import BETA, DEPTH, NETWORKS, OUTPUTS, Run, rms, runs, save
+from by_width import LEARNING_RATE, NETWORKS, OUTPUTS, Run, by_kernel, descent, perform, rms, start
 from jax.flatten_util import ravel_pytree
-from resumable import records
 
 import ntklib as nk
 
-EXPERIMENT = "linearised_by_width"
-LEARNING_RATE, RADIUS = 1.0, 2.0
+RADIUS = 2.0
 ANGLES = (-2.7, -2.0, -1.3, -0.5, 0.2, 0.8, 1.7, 2.5)
 NEW_INPUTS = 24
 TIMES = (1, 5, 20, 60)
@@ -53,72 +51,49 @@ def flat(params: nk.Params) -> jax.Array:
     return ravel_pytree(params)[0]
 
 
-def tangent(run: Run, start: nk.Params, x: jax.Array, y: jax.Array, new: jax.Array) -> dict[int, tuple]:
+def tangent(run: Run, theta_0: nk.Params, x: jax.Array, y: jax.Array, new: jax.Array) -> dict[int, tuple]:
     """The tangent at each of the times: values at the inputs and at the new ones, change of its parameters."""
-    net, f = NETWORKS[run.activation], OUTPUTS[run.activation]
-    everything = jnp.concatenate([x, new])
-    kernel = nk.empirical_ntk(net, start, everything, x)
-    g_0, pushed, found = f(start, everything), jnp.zeros_like(y), {}
-    _, backward = jax.vjp(lambda params: f(params, x), start)
-    for t in range(1, TIMES[-1] + 1):
-        pushed = pushed - LEARNING_RATE * ((g_0 + kernel @ pushed)[: len(x)] - y) / len(x)
-        if t in TIMES:
-            g = g_0 + kernel @ pushed
-            found[t] = g[: len(x)], g[len(x) :], flat(backward(pushed)[0])
-    return found
+    net, f, everything = NETWORKS[run.activation], OUTPUTS[run.activation], jnp.concatenate([x, new])
+    kernel = nk.empirical_ntk(net, theta_0, everything, x)
+    g = by_kernel(kernel, f(theta_0, everything), y, TIMES[-1])
+    before = jnp.concatenate([f(theta_0, x)[None], g[:-1, : len(x)]])  # each step
+    pushed = -LEARNING_RATE * jnp.cumsum(before - y, axis=0) / len(x)
+    _, backward = jax.vjp(lambda params: f(params, x), theta_0)
+    return {t: (g[t - 1, : len(x)], g[t - 1, len(x) :], flat(backward(pushed[t - 1])[0])) for t in TIMES}
 
 
-def train(run: Run, progress: Callable[[float], object]) -> dict:
+def train(run: Run, progress: Callable[[float], object]) -> Iterator[dict]:
     """Train one network and its tangent, and compare them at each of the times."""
     net, f, (x, y, new) = NETWORKS[run.activation], OUTPUTS[run.activation], inputs()
-    start = nk.init(net, jax.random.key(run.seed), (2, run.width, run.width, 1))
-    linear, theta_0 = tangent(run, start, x, y, new), flat(start)
-    params, done, rows = start, 0, []
-    for t in TIMES:
-        params, _ = nk.train(f, params, x, y, steps=t - done, learning_rate=LEARNING_RATE)
-        progress((t - done) / TIMES[-1])
-        done, (g, g_new, change_g) = t, linear[t]
-        f_t, change = f(params, x), flat(params) - theta_0
-        row = {
+    theta_0 = start(run, 2)
+    linear = tangent(run, theta_0, x, y, new)
+    for t, params in descent(run, theta_0, x, y, TIMES, progress):
+        g, g_new, change_g = linear[t]
+        f_t, change = f(params, x), flat(params) - flat(theta_0)
+        yield {
             "function_error": rms(f_t - g),
             "function_error_new": rms(f(params, new) - g_new),
             "cost_error": jnp.abs(nk.square_cost(f_t, y) - nk.square_cost(g, y)),
             "parameter_error": jnp.linalg.norm(change - change_g),
             "parameter_change": jnp.linalg.norm(change),
             "parameter_change_linear": jnp.linalg.norm(change_g),
-            "parameter_relative": jnp.linalg.norm(change) / jnp.linalg.norm(theta_0),
+            "parameter_relative": jnp.linalg.norm(change) / jnp.linalg.norm(flat(theta_0)),
             "parameter_max": jnp.abs(change).max(),
             "parameter_typical": rms(change),
             "smallest_eigenvalue": jnp.linalg.eigvalsh(nk.empirical_ntk(net, params, x))[0] / len(x),
             "remaining": rms(f_t - y),
             "remaining_linear": rms(g - y),
         }
-        rows.append({name: float(value) for name, value in row.items()})
-    return {"values": rows}
 
 
 PARAMETERS = {
-    "depth": DEPTH,
-    "activations": list(NETWORKS),
-    "beta": BETA,
     "target": "sin 2γ + cos γ",
     "radius": RADIUS,
     "angles": ANGLES,
     "new_inputs": NEW_INPUTS,
-    "learning_rate": LEARNING_RATE,
     "times": TIMES,
-    "widths": list(INITIALISATIONS),
-    "initialisations": list(INITIALISATIONS.values()),
-    "precision": "float64",
-    "seeds": "10000 * position of the activation + width + initialisation",
     "quantities": QUANTITIES,
 }
 
-
-def main() -> None:
-    jax.config.update("jax_enable_x64", True)
-    save(EXPERIMENT, records(runs(EXPERIMENT, INITIALISATIONS), train), INITIALISATIONS, PARAMETERS)
-
-
 if __name__ == "__main__":
-    main()
+    perform("linearised_by_width", INITIALISATIONS, train, PARAMETERS)

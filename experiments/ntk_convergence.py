@@ -9,21 +9,17 @@ of inputs, since the paper gives none; and inputs on the circle, which it also m
 """
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from resumable import records
+from resumable import kept, records, save
 
 import ntklib as nk
 
-ROOT = Path(__file__).parents[1]
-STATE = ROOT / ".state" / "ntk_convergence"
-RESULT = ROOT / "book" / "data" / "results" / "ntk_convergence.json"
-
+EXPERIMENT = "ntk_convergence"
 DEPTH, BETA = 4, 0.1
 STEPS, LEARNING_RATE, STEPS_PER_UPDATE = 200, 1.0, 20
 WIDTHS = (125, 250, 500, 1000, 2000, 10_000)
@@ -53,7 +49,7 @@ class Run(NamedTuple):
     @property
     def path(self) -> Path:
         kind = "circle-" if self.on_circle else ""
-        return STATE / f"width-{self.width}-inputs-{self.inputs}-{kind}initialisation-{self.initialisation}.json"
+        return kept(EXPERIMENT, f"width-{self.width}-inputs-{self.inputs}-{kind}initialisation-{self.initialisation}")
 
     @property
     def seed(self) -> int:
@@ -130,13 +126,11 @@ def gather(found: dict[Run, dict]) -> None:
         "precision": "float32",
         "seeds": "1000 * position of the width + initialisation; of the inputs: their number",
     }
-    seconds = sum(record["seconds"] for record in found.values())
-    nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
+    save(EXPERIMENT, parameters, arrays, found.values())
 
 
 def main() -> None:
     gather(records(runs(), train))
-    print(f"Wrote {RESULT.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

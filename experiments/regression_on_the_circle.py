@@ -10,21 +10,17 @@ Networks are trained ten at a time. Every finished batch is kept in .state/, so 
 """
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from resumable import records
+from resumable import kept, records, save
 
 import ntklib as nk
 
-ROOT = Path(__file__).parents[1]
-STATE = ROOT / ".state" / "regression_on_the_circle"
-RESULT = ROOT / "book" / "data" / "results" / "regression_on_the_circle.json"
-
+EXPERIMENT = "regression_on_the_circle"
 DEPTH, BETA = 4, 0.1
 STEPS, LEARNING_RATE, STEPS_PER_UPDATE = 1000, 1.0, 100
 BATCH = 10
@@ -73,7 +69,7 @@ class Run(NamedTuple):
 
     @property
     def path(self) -> Path:
-        return STATE / f"{self.data}-width-{self.width}-batch-{self.batch}.json"
+        return kept(EXPERIMENT, f"{self.data}-width-{self.width}-batch-{self.batch}")
 
     @property
     def seed(self) -> int:
@@ -94,7 +90,7 @@ class Estimate(NamedTuple):
 
     @property
     def path(self) -> Path:
-        return STATE / f"kernels-initialisation-{self.initialisation}.json"
+        return kept(EXPERIMENT, f"kernels-initialisation-{self.initialisation}")
 
 
 def runs() -> list[Run]:
@@ -189,14 +185,12 @@ def gather(found: dict[Run, dict], estimates: dict[Estimate, dict]) -> None:
         "precision": f"float32; values of networks rounded to {DECIMALS} decimals, of kernels to 5",
         "seeds": "1000000 * position of the data + 1000 * width + batch of ten; of the kernels: 0, 1, ...",
     }
-    seconds = sum(record["seconds"] for record in (*found.values(), *estimates.values()))
-    nk.results.save(RESULT, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
+    save(EXPERIMENT, parameters, arrays, [*found.values(), *estimates.values()])
 
 
 def main() -> None:
     found = records(runs(), train)
     gather(found, records([Estimate(i) for i in range(KERNEL_NETWORKS)], estimate))
-    print(f"Wrote {RESULT.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
-"""Train what an experiment still lacks, with a progress bar; finished runs are kept, so that a stopped one goes on."""
+"""What every experiment does: train what is missing, with a progress bar; keep what is done; write one result file."""
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import numpy as np
 from tqdm import tqdm
+
+import ntklib as nk
+
+ROOT = Path(__file__).parents[1]
 
 
 class Run(Protocol):
@@ -21,6 +27,11 @@ class Run(Protocol):
 
 
 AnyRun = TypeVar("AnyRun", bound=Run)
+
+
+def kept(experiment: str, name: str) -> Path:
+    """Where a record is kept, so that a stopped experiment goes on."""
+    return ROOT / ".state" / experiment / f"{name}.json"
 
 
 def progress(bar: tqdm, weights: int, share: float) -> None:
@@ -42,3 +53,11 @@ def records(runs: Sequence[AnyRun], train: Callable[[AnyRun, Callable[[float], o
             unfinished.write_text(json.dumps(record | {"seconds": time.perf_counter() - started}))
             unfinished.replace(run.path)
     return {run: json.loads(run.path.read_text()) for run in runs}
+
+
+def save(experiment: str, parameters: Mapping, arrays: Mapping[str, np.ndarray], found: Iterable[dict]) -> None:
+    """Write the result file, with the seconds that the records name."""
+    result = Path("book", "data", "results", f"{experiment}.json")
+    seconds = sum(record["seconds"] + record.get("seconds_before", 0.0) for record in found)
+    nk.results.save(ROOT / result, parameters, nk.results.provenance(seconds, date.today().isoformat()), arrays)
+    print(f"Wrote {result}")

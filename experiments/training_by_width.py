@@ -8,18 +8,15 @@ run is kept in .state/, so that a stopped experiment resumes.
     make experiments
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
-from by_width import BETA, DEPTH, NETWORKS, OUTPUTS, Run, rms, runs, save
-from resumable import records
+from by_width import NETWORKS, Run, by_kernel, descent, perform, rms, start
 
 import ntklib as nk
 
-EXPERIMENT = "training_by_width"
-LEARNING_RATE = 1.0
-DIMENSION, INPUTS, NEW_INPUTS = 4, 12, 4
+DIMENSION, INPUTS, NEW_INPUTS, SEED_OF_INPUTS = 4, 12, 4, 3
 TIMES = (1, 5, 20, 100)
 INITIALISATIONS = {64: 24, 128: 24, 256: 24, 512: 16, 1024: 12, 2048: 8}
 
@@ -27,7 +24,7 @@ QUANTITIES = {
     "weights_op_l": "operator norm of W(t) - W(0), divided by the root of its number of columns; layers l = 0, 1, 2",
     "weights_frobenius_l": "Frobenius norm of W(t) - W(0); layers l = 0, 1, 2",
     "weights_max_l": "largest entry of |W(t) - W(0)|; layers l = 0, 1, 2",
-    "weights_start_l": "operator norm of W(0), divided by the root of its number of columns; layers l = 0, 1, 2",
+    "weights_start_l": "operator norm of W(0), divided by the root of its number of columns; layers l = 0, 2",
     "hidden_norm_l": "root of the mean over inputs of |h_t - h_0|_2^2, h the activations of hidden layer l = 1, 2",
     "hidden_relative_l": "the same, divided by the root of the mean of |h_0|_2^2",
     "hidden_max_l": "largest |h_t - h_0| over inputs and neurons",
@@ -45,7 +42,7 @@ QUANTITIES = {
 
 def inputs() -> jax.Array:
     """The inputs, then the new ones."""
-    return jax.random.normal(jax.random.key(3), (INPUTS + NEW_INPUTS, DIMENSION))
+    return jax.random.normal(jax.random.key(SEED_OF_INPUTS), (INPUTS + NEW_INPUTS, DIMENSION))
 
 
 def targets(x: jax.Array) -> jax.Array:
@@ -69,26 +66,15 @@ def operator_norm(matrix: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.linalg.eigvalsh((tall @ basis).T @ (tall @ basis))[-1])
 
 
-@jax.jit
-def by_kernel(kernel: jax.Array, f_0: jax.Array, y: jax.Array) -> jax.Array:
-    """Kernel gradient descent from f_0 with a kernel (all, data): values at all points after each step."""
-
-    def step(f: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        f = f - LEARNING_RATE * kernel @ (f[:INPUTS] - y) / INPUTS
-        return f, f
-
-    return jax.lax.scan(step, f_0, length=TIMES[-1])[1]
-
-
-def measured(net: nk.MLP, start: nk.Params, params: nk.Params, x: jax.Array) -> dict[str, jax.Array]:
+def measured(net: nk.MLP, theta_0: nk.Params, params: nk.Params, x: jax.Array) -> dict[str, jax.Array]:
     """How far weights and activations have moved."""
     found = {}
-    for layer, (old, new) in enumerate(zip(start, params, strict=True)):
+    for layer, (old, new) in enumerate(zip(theta_0, params, strict=True)):
         change, columns = new.W - old.W, old.W.shape[1]
         found[f"weights_op_{layer}"] = operator_norm(change) / columns**0.5
         found[f"weights_frobenius_{layer}"] = jnp.sqrt((change**2).sum())
         found[f"weights_max_{layer}"] = jnp.abs(change).max()
-    before, after = nk.forward(net, start, x), nk.forward(net, params, x)
+    before, after = nk.forward(net, theta_0, x), nk.forward(net, params, x)
     for layer in (1, 2):
         h_0, h = before.activations[layer], after.activations[layer]
         slopes = (net.activation.derivative(passes.preactivations[layer - 1]) for passes in (before, after))
@@ -101,56 +87,39 @@ def measured(net: nk.MLP, start: nk.Params, params: nk.Params, x: jax.Array) -> 
     return found
 
 
-def train(run: Run, progress: Callable[[float], object]) -> dict:
-    """Train one network and record what has changed at each of the times."""
+def train(run: Run, progress: Callable[[float], object]) -> Iterator[dict]:
+    """Train one network and say what has changed at each of the times."""
     net, everything = NETWORKS[run.activation], inputs()
     x, y = everything[:INPUTS], targets(everything[:INPUTS])
-    start = nk.init(net, jax.random.key(run.seed), (DIMENSION, run.width, run.width, 1))
-    kernel_0, limit = nk.empirical_ntk(net, start, everything, x), nk.ntk(net, everything, x)
-    f_0 = nk.apply(net, start, everything)
-    linear, infinite = by_kernel(kernel_0, f_0, y), by_kernel(limit, f_0, y)
-    theta_0, theta = kernel_0[:INPUTS], limit[:INPUTS]
-    params, done, rows = start, 0, []
-    for t in TIMES:
-        params, _ = nk.train(OUTPUTS[run.activation], params, x, y, steps=t - done, learning_rate=LEARNING_RATE)
-        progress((t - done) / TIMES[-1])
-        done, row = t, measured(net, start, params, x)
+    theta_0 = start(run, DIMENSION)
+    kernel_0, limit = nk.empirical_ntk(net, theta_0, everything, x), nk.ntk(net, everything, x)
+    f_0 = nk.apply(net, theta_0, everything)
+    linear, infinite = (by_kernel(kernel, f_0, y, TIMES[-1]) for kernel in (kernel_0, limit))
+    gram_0, gram = kernel_0[:INPUTS], limit[:INPUTS]
+    for t, params in descent(run, theta_0, x, y, TIMES, progress):
+        row = measured(net, theta_0, params, x)
         f = nk.apply(net, params, everything)
-        row["kernel_change"] = size(nk.empirical_ntk(net, params, x) - theta_0) / size(theta_0)
-        row["kernel_start"] = size(theta_0 - theta) / size(theta)
+        row["kernel_change"] = size(nk.empirical_ntk(net, params, x) - gram_0) / size(gram_0)
+        row["kernel_start"] = size(gram_0 - gram) / size(gram)
         row["linear_error"] = rms((f - linear[t - 1])[:INPUTS])
         row["linear_error_new"] = rms((f - linear[t - 1])[INPUTS:])
         row["limit_error"] = rms((f - infinite[t - 1])[:INPUTS])
         row["remaining"] = rms(f[:INPUTS] - y)
-        for layer, (W, _b) in enumerate(start):
+        for layer, (W, _b) in enumerate(theta_0):
             if layer != 1:  # the square matrix has no gap below its norm: it would need its own computation
                 row[f"weights_start_{layer}"] = operator_norm(W) / W.shape[1] ** 0.5
-        rows.append({name: float(value) for name, value in row.items()})
-    return {"values": rows}
+        yield row
 
 
 PARAMETERS = {
-    "depth": DEPTH,
-    "activations": list(NETWORKS),
-    "beta": BETA,
     "target": "x_1 x_2",
     "dimension": DIMENSION,
     "inputs": INPUTS,
     "new_inputs": NEW_INPUTS,
-    "learning_rate": LEARNING_RATE,
+    "seed_of_inputs": SEED_OF_INPUTS,
     "times": TIMES,
-    "widths": list(INITIALISATIONS),
-    "initialisations": list(INITIALISATIONS.values()),
-    "precision": "float64",
-    "seeds": "10000 * position of the activation + width + initialisation; of the inputs: 3",
     "quantities": QUANTITIES,
 }
 
-
-def main() -> None:
-    jax.config.update("jax_enable_x64", True)
-    save(EXPERIMENT, records(runs(EXPERIMENT, INITIALISATIONS), train), INITIALISATIONS, PARAMETERS)
-
-
 if __name__ == "__main__":
-    main()
+    perform("training_by_width", INITIALISATIONS, train, PARAMETERS)
